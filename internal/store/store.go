@@ -2,9 +2,10 @@
 // a local folder, memory, and later object stores and SSH. A store knows nothing of packs, keys or snapshots.
 //
 // Names are slash-separated paths of the characters a-z, 0-9, '.', '-' and '_', at most 255 bytes, no component
-// empty, "." or ".."; ValidName tells. An object is complete or absent at every moment, whatever fails. Every method
-// may be called from several goroutines at once and ends within a second after its context ends. Errors carry one of
-// the kinds of package errs wherever one fits; errs.NotFound means that the object is certainly not there.
+// empty or with a dot at its end (some file systems drop it); ValidName tells. An object is complete or absent at
+// every moment, whatever fails. Every method may be called from several goroutines at once and ends within a second
+// after its context ends. Errors carry one of the kinds of package errs wherever one fits; errs.NotFound means that
+// the object is certainly not there.
 package store
 
 import (
@@ -80,7 +81,7 @@ type Streamer interface {
 // Stream is an object being written. It is used by one goroutine at a time. Exactly one of Commit and Abort ends it.
 type Stream interface {
 	io.Writer
-	// Commit gives the object its name, with the meaning of Put.
+	// Commit gives the object its name, with the meaning of Put. The stream has ended even if it fails.
 	Commit(ctx context.Context, name string) error
 	// Abort drops the bytes. It is a no-op after Commit.
 	Abort() error
