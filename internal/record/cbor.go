@@ -1,0 +1,107 @@
+package record
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/nacre-backup/nacre/internal/errs"
+)
+
+// Limits of a record. MaxBytes is also the most that a control object's segment holds decoded, so that memory for a
+// record is at most about ten times that.
+const (
+	MaxBytes    = 16 << 20
+	MaxElements = 1 << 20 // in one array
+	MaxPairs    = 1 << 12 // in one map
+	MaxDepth    = 8       // of arrays and maps in one another
+)
+
+var (
+	encMode = must(cbor.EncOptions{
+		Sort:          cbor.SortBytewiseLexical,
+		ShortestFloat: cbor.ShortestFloat16,
+		IndefLength:   cbor.IndefLengthForbidden,
+		TagsMd:        cbor.TagsForbidden,
+	}.EncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		UTF8:             cbor.UTF8RejectInvalid,
+		MaxArrayElements: MaxElements,
+		MaxMapPairs:      MaxPairs,
+		MaxNestedLevels:  MaxDepth,
+	}.DecMode())
+)
+
+// must returns v, or panics: the options above are constants, so that an error is a mistake in this file.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// marshal encodes a wire form.
+func marshal(what string, v any) ([]byte, error) {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", what, err)
+	}
+	if len(b) > MaxBytes {
+		return nil, fmt.Errorf("encode %s: %d bytes, at most %d are allowed", what, len(b), MaxBytes)
+	}
+	return b, nil
+}
+
+// unmarshal decodes a wire form.
+func unmarshal(what string, b []byte, v any) error {
+	if len(b) > MaxBytes {
+		return errs.New(errs.Corrupt, "decode %s: %d bytes, at most %d are allowed", what, len(b), MaxBytes)
+	}
+	if len(b) == 0 || b[0]>>5 != 5 { // null and undefined would decode into anything
+		return errs.New(errs.Corrupt, "decode %s: not a map", what)
+	}
+	if err := decMode.Unmarshal(b, v); err != nil {
+		return errs.As(errs.Corrupt, fmt.Errorf("decode %s: %w", what, err))
+	}
+	return nil
+}
+
+// bad makes the error of a record that decodes but says what no writer says.
+func bad(what, format string, args ...any) error {
+	return errs.New(errs.Corrupt, "decode %s: %s", what, fmt.Sprintf(format, args...))
+}
+
+// The wire forms of identifiers. They exist because the CBOR library fills an array from a byte string of any length;
+// UnmarshalBinary refuses every length but the right one.
+type (
+	bytes8  [8]byte
+	bytes16 [16]byte
+	bytes32 [32]byte
+)
+
+func (x *bytes8) UnmarshalBinary(b []byte) error  { return fill(x[:], b) }
+func (x *bytes16) UnmarshalBinary(b []byte) error { return fill(x[:], b) }
+func (x *bytes32) UnmarshalBinary(b []byte) error { return fill(x[:], b) }
+
+func fill(dst, src []byte) error {
+	if len(dst) != len(src) {
+		return fmt.Errorf("identifier of %d bytes, want %d", len(src), len(dst))
+	}
+	copy(dst, src)
+	return nil
+}
+
+// convert makes a slice of B from a slice of A; nil stays nil.
+func convert[B, A any](in []A, f func(A) B) []B {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]B, len(in))
+	for i, v := range in {
+		out[i] = f(v)
+	}
+	return out
+}
