@@ -156,8 +156,12 @@ func packsIn(what string, in []wirePack, own id.Session) ([]Pack, error) {
 	return out, nil
 }
 
-func namesOut(in []id.Name) []bytes32 { return convert(in, func(n id.Name) bytes32 { return bytes32(n) }) }
-func namesIn(in []bytes32) []id.Name  { return convert(in, func(n bytes32) id.Name { return id.Name(n) }) }
+func namesOut(in []id.Name) []bytes32 {
+	return convert(in, func(n id.Name) bytes32 { return bytes32(n) })
+}
+func namesIn(in []bytes32) []id.Name {
+	return convert(in, func(n bytes32) id.Name { return id.Name(n) })
+}
 func sidsOut(in []id.Session) []bytes16 {
 	return convert(in, func(n id.Session) bytes16 { return bytes16(n) })
 }
