@@ -1,0 +1,216 @@
+package index
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/nacre-backup/nacre/internal/crypt"
+	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/pack"
+)
+
+// tableRecords is how many records a table gathers before it becomes a run: 32 MiB of them.
+const tableRecords = 1 << 20
+
+// table gathers packs and their records until they are sorted and written as a run. One goroutine uses it at a time.
+type table struct {
+	sources []id.Name
+	packs   []packRecord
+	records []record
+}
+
+// source returns the number of a source, which is most often the last one added.
+func (t *table) source(name id.Name) uint32 {
+	for i := len(t.sources) - 1; i >= 0; i-- {
+		if t.sources[i] == name {
+			return uint32(i)
+		}
+	}
+	t.sources = append(t.sources, name)
+	return uint32(len(t.sources) - 1)
+}
+
+// add adds a pack that source told of, or its own directory if source is zero.
+func (t *table) add(source id.Name, p Pack) {
+	n := uint32(len(t.packs))
+	t.packs = append(t.packs, p.record(t.source(source)))
+	for s, seg := range p.Dir.Segments {
+		for i, b := range p.Dir.Blobs[seg.First:][:seg.Blobs] {
+			t.records = append(t.records, makeRecord(b.ID, place{pack: n, segment: uint32(s), slot: uint16(i), rawLen: b.Len}))
+		}
+	}
+}
+
+func (t *table) full() bool  { return len(t.records) >= tableRecords }
+func (t *table) empty() bool { return len(t.packs) == 0 && len(t.sources) == 0 }
+
+// write sorts the records and writes the table as a run.
+func (t *table) write(f runFile, repo id.Repository) error {
+	slices.SortFunc(t.records, compareRecords)
+	w, err := newRunWriter(f, repo, tables{t.sources, slices.Values(t.packs)}, uint64(len(t.records)))
+	if err != nil {
+		return err
+	}
+	for _, r := range t.records {
+		if err := w.add(r); err != nil {
+			return err
+		}
+	}
+	return w.finish()
+}
+
+// merge writes one run that holds what the runs hold, but for the packs of which drop says so. It walks the runs side
+// by side; memory is the filter and the fences of the new run and 4 bytes a pack.
+func merge(f runFile, repo id.Repository, runs []*run, drop func(*packRecord) bool) error {
+	m := merger{runs: runs, numbers: make([][]uint32, len(runs))}
+	var sources []id.Name
+	known := map[id.Name]uint32{}
+	var upper uint64
+	var kept uint32
+	for i, r := range runs {
+		upper += r.records
+		m.numbers[i] = make([]uint32, r.packs)
+		for j := range m.numbers[i] {
+			p := r.pack(uint32(j))
+			if drop(&p) {
+				m.numbers[i][j] = dropped
+				continue
+			}
+			m.numbers[i][j] = kept
+			kept++
+		}
+		for j := range r.sources {
+			// Sources of which no pack is left stay: the object needs no second reading.
+			if s := r.source(uint32(j)); !hasKey(known, s) {
+				known[s] = uint32(len(sources))
+				sources = append(sources, s)
+			}
+		}
+	}
+	w, err := newRunWriter(f, repo, tables{sources, m.packs(known)}, upper)
+	if err != nil {
+		return err
+	}
+	if err := m.records(w.add); err != nil {
+		return err
+	}
+	return w.finish()
+}
+
+func hasKey(m map[id.Name]uint32, k id.Name) bool {
+	_, ok := m[k]
+	return ok
+}
+
+// dropped stands in the place of a pack's new number.
+const dropped = ^uint32(0)
+
+// merger walks several runs as one.
+type merger struct {
+	runs    []*run
+	numbers [][]uint32 // new number of each pack of each run
+}
+
+// packs yields the packs that are kept, in the order of their new numbers.
+func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packRecord] {
+	return func(yield func(packRecord) bool) {
+		for i, r := range m.runs {
+			for j, n := range m.numbers[i] {
+				if n == dropped {
+					continue
+				}
+				p := r.pack(uint32(j))
+				p.source = sources[r.source(p.source)]
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// records calls fn for the records that are kept, in order.
+func (m *merger) records(fn func(record) error) error {
+	heads := make([]cursor, 0, len(m.runs))
+	for i, r := range m.runs {
+		c := cursor{run: r, numbers: m.numbers[i]}
+		ok, err := c.next()
+		if err != nil {
+			return err
+		}
+		if ok {
+			heads = append(heads, c)
+		}
+	}
+	for len(heads) > 0 {
+		low := 0 // a dozen runs at most: a scan is as good as a heap
+		for i := 1; i < len(heads); i++ {
+			if compareRecords(heads[i].rec, heads[low].rec) < 0 {
+				low = i
+			}
+		}
+		if err := fn(heads[low].rec); err != nil {
+			return err
+		}
+		ok, err := heads[low].next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			heads = slices.Delete(heads, low, low+1)
+		}
+	}
+	return nil
+}
+
+// cursor walks the records of a run in the order of their new form. Renumbering packs can turn the order of records of
+// one id around, so those are gathered and sorted.
+type cursor struct {
+	run     *run
+	numbers []uint32
+	rec     record // the present one
+	pos     uint64 // number of the next record of the run
+	block   []byte // the block that pos stands in
+	same    []record
+}
+
+func (c *cursor) next() (bool, error) {
+	for len(c.same) == 0 {
+		r, ok, err := c.peek()
+		if err != nil || !ok {
+			return false, err
+		}
+		for first := r.id(); ok && r.id() == first; {
+			c.pos++
+			if p := r.place(); c.numbers[p.pack] != dropped {
+				p.pack = c.numbers[p.pack]
+				c.same = append(c.same, makeRecord(first, p))
+			}
+			if r, ok, err = c.peek(); err != nil {
+				return false, err
+			}
+		}
+		slices.SortFunc(c.same, compareRecords)
+	}
+	c.rec = c.same[0]
+	c.same = c.same[1:]
+	return true, nil
+}
+
+// peek returns the record at pos.
+func (c *cursor) peek() (r record, ok bool, err error) {
+	if c.pos == c.run.records {
+		return r, false, nil
+	}
+	in := c.pos % recordsPerBlock
+	if c.block == nil || in == 0 {
+		if c.block, err = c.run.block(c.pos / recordsPerBlock); err != nil {
+			return r, false, err
+		}
+	}
+	r = record(c.block[in*recordSize:][:recordSize])
+	if uint64(r.place().pack) >= c.run.packs {
+		return r, false, damagedRecord(c.run)
+	}
+	return r, true, nil
+}
