@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	filterBits   = 10 // bits of filter per record
-	filterProbes = 6  // bits set per record
+	filterBits   = 10 // bits of filter per row
+	filterProbes = 6  // bits set per row
 	filterBlock  = 64 // bytes of a block: one cache line, so that a question costs one memory access
 )
 
-// filter is a blocked Bloom filter over ids: 1.25 bytes a record, about one false answer in a hundred. Ids are keyed
+// filter is a blocked Bloom filter over ids: 1.25 bytes a row, about one false answer in a hundred. Ids are keyed
 // hashes, so their own bytes serve as the hash: bytes 8 to 15 choose the block, bytes 12 to 19 the bits in it.
 type filter []byte
 
-// filterSize is the size in bytes of a filter for n records.
+// filterSize is the size in bytes of a filter for n rows.
 func filterSize(n uint64) uint64 {
 	blocks := (n*filterBits + filterBlock*8 - 1) / (filterBlock * 8)
 	return max(blocks, 1) * filterBlock

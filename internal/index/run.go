@@ -12,34 +12,35 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/record"
 )
 
-// A run is an immutable sorted file of records:
+// A run is an immutable sorted file of rows:
 //
 //	header                 one block
-//	records                blocks of 127 records and a trailer; the last block may hold fewer
+//	rows                blocks of 127 rows and a trailer; the last block may hold fewer
 //	sources                32 bytes each: the index objects that the packs were taken from, or zeros for packs whose
 //	                       own directory was read
-//	packs                  packRecordSize bytes each
-//	fences                 8 bytes for each block of records: the first bytes of its first id
+//	packs                  packEntrySize bytes each
+//	fences                 8 bytes for each block of rows: the first bytes of its first id
 //	filter                 a blocked Bloom filter over all ids
 //
 // Every block carries a checksum that begins with the run's own number, so a block of another file, an old block or a
 // block of zeros does not pass. The header, tables, fences and filter are checked when the run is opened; a block of
-// records when it is first used. A question costs one line of the filter and, if that says "maybe", one block: memory
-// is 1.25 bytes of filter and 0.06 of fences a record, all of it mapped from the file.
+// rows when it is first used. A question costs one line of the filter and, if that says "maybe", one block: memory
+// is 1.25 bytes of filter and 0.06 of fences a row, all of it mapped from the file.
 const (
 	runMagic        = "NACREIX1"
 	blockSize       = 4096
-	recordsPerBlock = 127
-	packRecordSize  = 144
+	rowsPerBlock = 127
+	packEntrySize  = 144
 	sourceSize      = 32
 	fenceSize       = 8
 )
 
 // Limits of a run that a reader accepts; they bound what a damaged header can make it compute.
 const (
-	maxRunRecords = 1 << 40
+	maxRunRows = 1 << 40
 	maxRunPacks   = 1 << 31
 )
 
@@ -49,7 +50,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type runHeader struct {
 	number   [16]byte // of this run: a hash of its repository and tables
 	repo     id.Repository
-	records  uint64
+	rows  uint64
 	packs    uint64
 	sources  uint64
 	filter   uint64 // bytes of filter
@@ -57,12 +58,12 @@ type runHeader struct {
 	fastSum  uint32 // CRC-32C of fences and filter
 }
 
-func (h *runHeader) blocks() uint64 { return (h.records + recordsPerBlock - 1) / recordsPerBlock }
+func (h *runHeader) blocks() uint64 { return (h.rows + rowsPerBlock - 1) / rowsPerBlock }
 
 // offsets of the parts of the file.
 func (h *runHeader) sourcesAt() uint64 { return blockSize + h.blocks()*blockSize }
 func (h *runHeader) packsAt() uint64   { return h.sourcesAt() + h.sources*sourceSize }
-func (h *runHeader) fencesAt() uint64  { return h.packsAt() + h.packs*packRecordSize }
+func (h *runHeader) fencesAt() uint64  { return h.packsAt() + h.packs*packEntrySize }
 func (h *runHeader) filterAt() uint64  { return h.fencesAt() + h.blocks()*fenceSize }
 func (h *runHeader) size() uint64      { return h.filterAt() + h.filter }
 
@@ -72,7 +73,7 @@ func (h *runHeader) encode() []byte {
 	b = append(b, runMagic...)
 	b = append(b, h.number[:]...)
 	b = append(b, h.repo[:]...)
-	b = binary.LittleEndian.AppendUint64(b, h.records)
+	b = binary.LittleEndian.AppendUint64(b, h.rows)
 	b = binary.LittleEndian.AppendUint64(b, h.packs)
 	b = binary.LittleEndian.AppendUint64(b, h.sources)
 	b = binary.LittleEndian.AppendUint64(b, h.filter)
@@ -93,44 +94,43 @@ func decodeRunHeader(b []byte, size uint64) (h runHeader, err error) {
 	}
 	copy(h.number[:], b[8:])
 	copy(h.repo[:], b[24:])
-	h.records = binary.LittleEndian.Uint64(b[40:])
+	h.rows = binary.LittleEndian.Uint64(b[40:])
 	h.packs = binary.LittleEndian.Uint64(b[48:])
 	h.sources = binary.LittleEndian.Uint64(b[56:])
 	h.filter = binary.LittleEndian.Uint64(b[64:])
 	h.tableSum = binary.LittleEndian.Uint32(b[72:])
 	h.fastSum = binary.LittleEndian.Uint32(b[76:])
-	if h.records > maxRunRecords || h.packs > maxRunPacks || h.sources > maxRunPacks || h.filter > size ||
+	if h.rows > maxRunRows || h.packs > maxRunPacks || h.sources > maxRunPacks || h.filter > size ||
 		h.filter == 0 || h.filter%filterBlock != 0 || h.size() != size {
 		return h, errs.New(errs.Corrupt, "index cache: %d bytes do not fit the header", size)
 	}
 	return h, nil
 }
 
-// packRecord is an entry of a run's pack table.
-type packRecord struct {
-	ref    PackRef
-	size   uint64                 // of the pack
+// packEntry is an entry of a run's pack table.
+type packEntry struct {
+	ref    record.Pack
 	dirAt  uint64                 // where its sealed directory begins
 	source uint32                 // in the table of sources
 	header [crypt.HeaderSize]byte // of the pack, so that it opens without reading it
 }
 
-func (p *packRecord) append(b []byte) []byte {
+func (p *packEntry) append(b []byte) []byte {
 	b = append(b, p.header[:]...)
 	b = append(b, p.ref.Name[:]...)
 	b = append(b, p.ref.Session[:]...)
-	b = binary.LittleEndian.AppendUint64(b, p.size)
+	b = binary.LittleEndian.AppendUint64(b, uint64(p.ref.Size))
 	b = binary.LittleEndian.AppendUint64(b, p.dirAt)
 	b = binary.LittleEndian.AppendUint32(b, p.ref.N)
 	return binary.LittleEndian.AppendUint32(b, p.source)
 }
 
-func decodePackRecord(b []byte) (p packRecord) {
+func decodePackEntry(b []byte) (p packEntry) {
 	copy(p.header[:], b)
-	p.ref.Class = crypt.Class(b[9]) // the class stands in the header
+	p.ref.Class = b[9] // the class stands in the header
 	copy(p.ref.Name[:], b[72:])
 	copy(p.ref.Session[:], b[104:])
-	p.size = binary.LittleEndian.Uint64(b[120:])
+	p.ref.Size = int64(binary.LittleEndian.Uint64(b[120:]))
 	p.dirAt = binary.LittleEndian.Uint64(b[128:])
 	p.ref.N = binary.LittleEndian.Uint32(b[136:])
 	p.source = binary.LittleEndian.Uint32(b[140:])
@@ -201,16 +201,16 @@ func (r *run) source(i uint32) id.Name {
 }
 
 // pack returns entry i of the pack table.
-func (r *run) pack(i uint32) packRecord {
-	return decodePackRecord(r.data[r.packsAt()+uint64(i)*packRecordSize:][:packRecordSize])
+func (r *run) pack(i uint32) packEntry {
+	return decodePackEntry(r.data[r.packsAt()+uint64(i)*packEntrySize:][:packEntrySize])
 }
 
 func (r *run) fence(i uint64) uint64 { return prefix(r.fences[i*fenceSize:]) }
 
-// block returns the records of block i after its checksum held once.
+// block returns the rows of block i after its checksum held once.
 func (r *run) block(i uint64) ([]byte, error) {
 	b := r.data[blockSize*(1+i):][:blockSize]
-	n := min(r.records-i*recordsPerBlock, recordsPerBlock)
+	n := min(r.rows-i*rowsPerBlock, rowsPerBlock)
 	word, bit := &r.checked[i/32], uint32(1)<<(i%32)
 	if word.Load()&bit == 0 {
 		if binary.LittleEndian.Uint32(b[blockSize-4:]) != blockSum(&r.number, i, b) {
@@ -219,7 +219,7 @@ func (r *run) block(i uint64) ([]byte, error) {
 		}
 		word.Or(bit)
 	}
-	return b[:n*recordSize], nil
+	return b[:n*rowSize], nil
 }
 
 // blockSum is the checksum of block i of the run with this number.
@@ -230,10 +230,10 @@ func blockSum(number *[16]byte, i uint64, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(seed[:], castagnoli), castagnoli, b[:blockSize-4])
 }
 
-// find calls fn for each record of s until fn returns false.
+// find calls fn for each row of s until fn returns false.
 func (r *run) find(s *id.Short, fn func(place) bool) error {
 	return guard(func() error {
-		if r.records == 0 || !r.bloom.has(s) {
+		if r.rows == 0 || !r.bloom.has(s) {
 			return nil
 		}
 		p := prefix(s[:])
@@ -242,9 +242,9 @@ func (r *run) find(s *id.Short, fn func(place) bool) error {
 			if err != nil {
 				return err
 			}
-			n := len(b) / recordSize
-			for j := sort.Search(n, func(j int) bool { return bytes.Compare(b[j*recordSize:][:20], s[:]) >= 0 }); j < n; j++ {
-				rec := record(b[j*recordSize:][:recordSize])
+			n := len(b) / rowSize
+			for j := sort.Search(n, func(j int) bool { return bytes.Compare(b[j*rowSize:][:20], s[:]) >= 0 }); j < n; j++ {
+				rec := row(b[j*rowSize:][:rowSize])
 				if rec.id() != *s {
 					return nil
 				}

@@ -23,10 +23,10 @@ type runFile interface {
 // tables are the sources and packs of a run that is being made. Packs is walked twice.
 type tables struct {
 	sources []id.Name
-	packs   iter.Seq[packRecord]
+	packs   iter.Seq[packEntry]
 }
 
-// runWriter writes one run from records that come in order. It holds the filter and the fences, 1.31 bytes a record,
+// runWriter writes one run from rows that come in order. It holds the filter and the fences, 1.31 bytes a row,
 // and a write buffer.
 type runWriter struct {
 	runHeader
@@ -36,10 +36,10 @@ type runWriter struct {
 	block  []byte
 	fences []byte
 	bloom  filter
-	last   record
+	last   row
 }
 
-// newRunWriter begins a run of at most upper records.
+// newRunWriter begins a run of at most upper rows.
 func newRunWriter(f runFile, repo id.Repository, t tables, upper uint64) (*runWriter, error) {
 	w := &runWriter{tables: t, f: f, w: bufio.NewWriterSize(f, 256<<10), bloom: newFilter(upper), block: make([]byte, 0, blockSize)}
 	w.repo, w.runHeader.sources, w.runHeader.filter = repo, uint64(len(t.sources)), uint64(len(w.bloom))
@@ -61,25 +61,25 @@ func newRunWriter(f runFile, repo id.Repository, t tables, upper uint64) (*runWr
 	return w, err
 }
 
-// add appends a record, which must not be below the one before it. An equal one is dropped.
-func (w *runWriter) add(r record) error {
-	if w.records > 0 {
-		switch c := compareRecords(w.last, r); {
+// add appends a row, which must not be below the one before it. An equal one is dropped.
+func (w *runWriter) add(r row) error {
+	if w.rows > 0 {
+		switch c := compareRows(w.last, r); {
 		case c == 0:
 			return nil
 		case c > 0:
-			panic(fmt.Sprintf("index run: record %x after %x", r, w.last))
+			panic(fmt.Sprintf("index run: row %x after %x", r, w.last))
 		}
 	}
 	w.last = r
-	w.records++
+	w.rows++
 	if len(w.block) == 0 {
 		w.fences = append(w.fences, r[:fenceSize]...)
 	}
 	s := r.id()
 	w.bloom.add(&s)
 	w.block = append(w.block, r[:]...)
-	if len(w.block) == recordsPerBlock*recordSize {
+	if len(w.block) == rowsPerBlock*rowSize {
 		return w.flushBlock()
 	}
 	return nil

@@ -9,14 +9,14 @@ import (
 	"github.com/nacre-backup/nacre/internal/pack"
 )
 
-// tableRecords is how many records a table gathers before it becomes a run: 32 MiB of them.
-const tableRecords = 1 << 20
+// tableRows is how many rows a table gathers before it becomes a run: 32 MiB of them.
+const tableRows = 1 << 20
 
-// table gathers packs and their records until they are sorted and written as a run. One goroutine uses it at a time.
+// table gathers packs and their rows until they are sorted and written as a run. One goroutine uses it at a time.
 type table struct {
 	sources []id.Name
-	packs   []packRecord
-	records []record
+	packs   []packEntry
+	rows []row
 }
 
 // source returns the number of a source, which is most often the last one added.
@@ -33,25 +33,25 @@ func (t *table) source(name id.Name) uint32 {
 // add adds a pack that source told of, or its own directory if source is zero.
 func (t *table) add(source id.Name, p Pack) {
 	n := uint32(len(t.packs))
-	t.packs = append(t.packs, p.record(t.source(source)))
+	t.packs = append(t.packs, p.entry(t.source(source)))
 	for s, seg := range p.Dir.Segments {
 		for i, b := range p.Dir.Blobs[seg.First:][:seg.Blobs] {
-			t.records = append(t.records, makeRecord(b.ID, place{pack: n, segment: uint32(s), slot: uint16(i), rawLen: b.Len}))
+			t.rows = append(t.rows, makeRow(b.ID, place{pack: n, segment: uint32(s), slot: uint16(i), rawLen: b.Len}))
 		}
 	}
 }
 
-func (t *table) full() bool  { return len(t.records) >= tableRecords }
+func (t *table) full() bool  { return len(t.rows) >= tableRows }
 func (t *table) empty() bool { return len(t.packs) == 0 && len(t.sources) == 0 }
 
-// write sorts the records and writes the table as a run.
+// write sorts the rows and writes the table as a run.
 func (t *table) write(f runFile, repo id.Repository) error {
-	slices.SortFunc(t.records, compareRecords)
-	w, err := newRunWriter(f, repo, tables{t.sources, slices.Values(t.packs)}, uint64(len(t.records)))
+	slices.SortFunc(t.rows, compareRows)
+	w, err := newRunWriter(f, repo, tables{t.sources, slices.Values(t.packs)}, uint64(len(t.rows)))
 	if err != nil {
 		return err
 	}
-	for _, r := range t.records {
+	for _, r := range t.rows {
 		if err := w.add(r); err != nil {
 			return err
 		}
@@ -61,14 +61,14 @@ func (t *table) write(f runFile, repo id.Repository) error {
 
 // merge writes one run that holds what the runs hold, but for the packs of which drop says so. It walks the runs side
 // by side; memory is the filter and the fences of the new run and 4 bytes a pack.
-func merge(f runFile, repo id.Repository, runs []*run, drop func(*packRecord) bool) error {
+func merge(f runFile, repo id.Repository, runs []*run, drop func(*packEntry) bool) error {
 	m := merger{runs: runs, numbers: make([][]uint32, len(runs))}
 	var sources []id.Name
 	known := map[id.Name]uint32{}
 	var upper uint64
 	var kept uint32
 	for i, r := range runs {
-		upper += r.records
+		upper += r.rows
 		m.numbers[i] = make([]uint32, r.packs)
 		for j := range m.numbers[i] {
 			p := r.pack(uint32(j))
@@ -91,7 +91,7 @@ func merge(f runFile, repo id.Repository, runs []*run, drop func(*packRecord) bo
 	if err != nil {
 		return err
 	}
-	if err := m.records(w.add); err != nil {
+	if err := m.rows(w.add); err != nil {
 		return err
 	}
 	return w.finish()
@@ -112,8 +112,8 @@ type merger struct {
 }
 
 // packs yields the packs that are kept, in the order of their new numbers.
-func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packRecord] {
-	return func(yield func(packRecord) bool) {
+func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packEntry] {
+	return func(yield func(packEntry) bool) {
 		for i, r := range m.runs {
 			for j, n := range m.numbers[i] {
 				if n == dropped {
@@ -129,8 +129,8 @@ func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packRecord] {
 	}
 }
 
-// records calls fn for the records that are kept, in order.
-func (m *merger) records(fn func(record) error) error {
+// rows calls fn for the rows that are kept, in order.
+func (m *merger) rows(fn func(row) error) error {
 	heads := make([]cursor, 0, len(m.runs))
 	for i, r := range m.runs {
 		c := cursor{run: r, numbers: m.numbers[i]}
@@ -145,7 +145,7 @@ func (m *merger) records(fn func(record) error) error {
 	for len(heads) > 0 {
 		low := 0 // a dozen runs at most: a scan is as good as a heap
 		for i := 1; i < len(heads); i++ {
-			if compareRecords(heads[i].rec, heads[low].rec) < 0 {
+			if compareRows(heads[i].rec, heads[low].rec) < 0 {
 				low = i
 			}
 		}
@@ -163,15 +163,15 @@ func (m *merger) records(fn func(record) error) error {
 	return nil
 }
 
-// cursor walks the records of a run in the order of their new form. Renumbering packs can turn the order of records of
+// cursor walks the rows of a run in the order of their new form. Renumbering packs can turn the order of rows of
 // one id around, so those are gathered and sorted.
 type cursor struct {
 	run     *run
 	numbers []uint32
-	rec     record // the present one
-	pos     uint64 // number of the next record of the run
+	rec     row // the present one
+	pos     uint64 // number of the next row of the run
 	block   []byte // the block that pos stands in
-	same    []record
+	same    []row
 }
 
 func (c *cursor) next() (bool, error) {
@@ -184,33 +184,33 @@ func (c *cursor) next() (bool, error) {
 			c.pos++
 			if p := r.place(); c.numbers[p.pack] != dropped {
 				p.pack = c.numbers[p.pack]
-				c.same = append(c.same, makeRecord(first, p))
+				c.same = append(c.same, makeRow(first, p))
 			}
 			if r, ok, err = c.peek(); err != nil {
 				return false, err
 			}
 		}
-		slices.SortFunc(c.same, compareRecords)
+		slices.SortFunc(c.same, compareRows)
 	}
 	c.rec = c.same[0]
 	c.same = c.same[1:]
 	return true, nil
 }
 
-// peek returns the record at pos.
-func (c *cursor) peek() (r record, ok bool, err error) {
-	if c.pos == c.run.records {
+// peek returns the row at pos.
+func (c *cursor) peek() (r row, ok bool, err error) {
+	if c.pos == c.run.rows {
 		return r, false, nil
 	}
-	in := c.pos % recordsPerBlock
+	in := c.pos % rowsPerBlock
 	if c.block == nil || in == 0 {
-		if c.block, err = c.run.block(c.pos / recordsPerBlock); err != nil {
+		if c.block, err = c.run.block(c.pos / rowsPerBlock); err != nil {
 			return r, false, err
 		}
 	}
-	r = record(c.block[in*recordSize:][:recordSize])
+	r = row(c.block[in*rowSize:][:rowSize])
 	if uint64(r.place().pack) >= c.run.packs {
-		return r, false, damagedRecord(c.run)
+		return r, false, damagedRow(c.run)
 	}
 	return r, true, nil
 }

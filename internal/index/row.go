@@ -7,10 +7,10 @@ import (
 	"github.com/nacre-backup/nacre/internal/id"
 )
 
-// recordSize is the size of a record in a run.
-const recordSize = 32
+// rowSize is the size of a row in a run.
+const rowSize = 32
 
-// record is one line of a run: which segment of which pack holds a blob.
+// row is one line of a run: which segment of which pack holds a blob.
 //
 //	 0  20  first 20 bytes of the blob's id
 //	20   4  number of the pack in the run's pack table
@@ -19,9 +19,9 @@ const recordSize = 32
 //	29   3  length of the blob
 //
 // The integers are little-endian. Records are sorted by all their bytes, so equal ids stand together.
-type record [recordSize]byte
+type row [rowSize]byte
 
-// place is what a record says beside the id.
+// place is what a row says beside the id.
 type place struct {
 	pack    uint32
 	segment uint32 // below 2^24
@@ -29,7 +29,7 @@ type place struct {
 	rawLen  uint32 // below 2^24
 }
 
-func makeRecord(s id.Short, p place) (r record) {
+func makeRow(s id.Short, p place) (r row) {
 	copy(r[:20], s[:])
 	binary.LittleEndian.PutUint32(r[20:], p.pack)
 	putUint24(r[24:], p.segment)
@@ -38,9 +38,9 @@ func makeRecord(s id.Short, p place) (r record) {
 	return r
 }
 
-func (r *record) id() id.Short { return id.Short(r[:20]) }
+func (r *row) id() id.Short { return id.Short(r[:20]) }
 
-func (r *record) place() place {
+func (r *row) place() place {
 	return place{
 		pack:    binary.LittleEndian.Uint32(r[20:]),
 		segment: uint24(r[24:]),
@@ -56,8 +56,8 @@ func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[
 // prefix is the first 8 bytes of an id as a number: the order of prefixes is the order of ids.
 func prefix(s []byte) uint64 { return binary.BigEndian.Uint64(s) }
 
-// compareRecords orders records by all their bytes.
-func compareRecords(a, b record) int {
+// compareRows orders rows by all their bytes.
+func compareRows(a, b row) int {
 	if p, q := prefix(a[:]), prefix(b[:]); p != q {
 		if p < q {
 			return -1
