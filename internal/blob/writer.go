@@ -3,17 +3,18 @@ package blob
 import (
 	"context"
 
-	"github.com/nacre-backup/nacre/internal/codec"
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/index"
 	"github.com/nacre-backup/nacre/internal/repo"
+	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/session"
 )
 
 // Options says how blobs are written.
 type Options struct {
-	Level codec.Level // of compression; the zero value is the default
+	// Coder makes the coder of a worker, which sets the level of compression. Nil: the default level.
+	Coder func() segment.Coder
 }
 
 // Writer stores the blobs of one run. It holds at most two open packs: where the store takes a stream, their bytes are

@@ -37,11 +37,11 @@ type Index struct {
 
 	mu       sync.Mutex // guards what follows, and every change of runs
 	state    *session.State
-	fresh    table           // the session's packs that are in no run yet
+	fresh    table                // the session's packs that are in no run yet
 	own      map[record.Pack]bool // every pack of the session
-	pending  []Pack          // the session's packs that are in no index object yet
-	pendingN int             // bytes of their directories
-	written  []id.Name       // index objects of the session
+	pending  []Pack               // the session's packs that are in no index object yet
+	pendingN int                  // bytes of their directories
+	written  []id.Name            // index objects of the session
 	problems []error
 	closers  []*run // everything that was ever mapped
 }

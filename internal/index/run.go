@@ -30,18 +30,18 @@ import (
 // rows when it is first used. A question costs one line of the filter and, if that says "maybe", one block: memory
 // is 1.25 bytes of filter and 0.06 of fences a row, all of it mapped from the file.
 const (
-	runMagic        = "NACREIX1"
-	blockSize       = 4096
-	rowsPerBlock = 127
-	packEntrySize  = 144
-	sourceSize      = 32
-	fenceSize       = 8
+	runMagic      = "NACREIX1"
+	blockSize     = 4096
+	rowsPerBlock  = 127
+	packEntrySize = 144
+	sourceSize    = 32
+	fenceSize     = 8
 )
 
 // Limits of a run that a reader accepts; they bound what a damaged header can make it compute.
 const (
-	maxRunRows = 1 << 40
-	maxRunPacks   = 1 << 31
+	maxRunRows  = 1 << 40
+	maxRunPacks = 1 << 31
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -50,7 +50,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type runHeader struct {
 	number   [16]byte // of this run: a hash of its repository and tables
 	repo     id.Repository
-	rows  uint64
+	rows     uint64
 	packs    uint64
 	sources  uint64
 	filter   uint64 // bytes of filter

@@ -4,9 +4,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
-	"github.com/nacre-backup/nacre/internal/pack"
 )
 
 // tableRows is how many rows a table gathers before it becomes a run: 32 MiB of them.
@@ -16,7 +14,7 @@ const tableRows = 1 << 20
 type table struct {
 	sources []id.Name
 	packs   []packEntry
-	rows []row
+	rows    []row
 }
 
 // source returns the number of a source, which is most often the last one added.
@@ -168,7 +166,7 @@ func (m *merger) rows(fn func(row) error) error {
 type cursor struct {
 	run     *run
 	numbers []uint32
-	rec     row // the present one
+	rec     row    // the present one
 	pos     uint64 // number of the next row of the run
 	block   []byte // the block that pos stands in
 	same    []row

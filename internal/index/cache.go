@@ -1,0 +1,4 @@
+package index
+
+// cache is the folder of runs on this machine.
+type cache struct{}
