@@ -1,0 +1,168 @@
+// Package files is about restoring into a folder of a file system.
+//
+// # Promise
+//
+// Nothing outside the target is ever read or written, whatever the names of the snapshot are and whoever changes the
+// target meanwhile. A name is one component: "", ".", "..", "/" and NUL are refused. On Linux every call works on a
+// directory handle that was opened with openat2 and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS,
+// or, where that is missing, component by component with O_NOFOLLOW. Other systems use os.Root. A symlink, or
+// anything else that is no directory, in the place of a directory is refused, never followed and never removed.
+//
+// A file is written under its final name in a folder where the name is free, else under a temporary name beside it
+// that is renamed over it. As long as it is not finished its mode is 01200, a sticky bit on a regular file that nobody
+// but its owner can write and nobody read: an interrupted run leaves that mark, and a later run, whatever its overwrite
+// rule is, takes such a file for unfinished and writes it anew. The times are set before the mode. Directories are made
+// with mode 01700 and get owner, attributes, times and mode at Close, deepest first.
+//
+// The order for a file is: content, size, owner, extended attributes, times, ACL, mode. So a set-id bit is never on a
+// file with the wrong owner, and it is dropped if the owner could not be set. Immutable and append-only flags come
+// last of all, at Close, since links to such files cannot be made. One syncfs for each file system ends the run.
+//
+// Set-id bits and capabilities of files, and devices, are restored on request only. What a system or an ordinary user
+// cannot restore (owners above all) is no error but a Loss, counted by attribute.
+//
+// # Cost
+//
+// A plain file costs openat, its writes, utimensat, fchmod and close; fchown comes in only where owner or group
+// differ from what a new file gets in that directory. Directory handles are kept in a cache of 64 (plus one for each
+// file being written); a path that is not there is opened from its nearest ancestor that is, in steps of at most 32
+// components and 4,095 bytes, so paths have no limit but the file system's. The metadata of directories waits in
+// memory up to 8 MiB, then in an unlinked temporary file.
+package files
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/nacre-backup/nacre/internal/attrs"
+	"github.com/nacre-backup/nacre/internal/sink"
+)
+
+// Overwrite says what becomes of an object that exists where an entry goes.
+type Overwrite uint8
+
+// The rules. Whatever the rule is, an existing directory is used for a directory, never replaced by or for anything
+// else, and a file that an interrupted restore left unfinished is written anew.
+const (
+	Never     Overwrite = iota // it stays as it is
+	IfChanged                  // it is replaced unless type, size and modification time are the entry's
+	Always                     // it is replaced
+)
+
+// ParseOverwrite reads the name of a rule.
+func ParseOverwrite(s string) (Overwrite, error) {
+	switch s {
+	case "never":
+		return Never, nil
+	case "if-changed":
+		return IfChanged, nil
+	case "always":
+		return Always, nil
+	}
+	return 0, fmt.Errorf("overwrite rule %q: want never, if-changed or always", s)
+}
+
+// Options tell New what to restore. The zero value restores into free names, owners by name.
+type Options struct {
+	Overwrite  Overwrite
+	NumericIDs bool // owners by number, even where this system knows the name under another one
+	SetID      bool // set-id bits and capabilities of files
+	Devices    bool // character and block devices
+}
+
+// Sink restores into a folder.
+type Sink struct {
+	implementation
+	losses *losses
+}
+
+// implementation is what a system has to offer.
+type implementation interface {
+	sink.Sink
+	sink.Reader
+}
+
+// New begins a restore into the folder target, which is made (mode 0700) if it is missing. A symlink in the path to
+// the target itself is followed: the user named it.
+func New(target string, opts Options) (*Sink, error) {
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return nil, fmt.Errorf("make target folder: %w", kind(err))
+	}
+	l := &losses{}
+	impl, err := newSystem(target, opts, l)
+	if err != nil {
+		return nil, fmt.Errorf("open target folder %q: %w", target, kind(err))
+	}
+	return &Sink{implementation: impl, losses: l}, nil
+}
+
+// Losses implements sink.Loser.
+func (s *Sink) Losses() []sink.Loss { return s.losses.list() }
+
+// losses counts what could not be restored; one entry for each attribute.
+type losses struct {
+	mu sync.Mutex
+	by [32]sink.Loss
+}
+
+func (l *losses) add(a attrs.Attribute, dir, name []byte, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := &l.by[a]
+	if x.Count++; x.Count == 1 {
+		x.Attribute, x.First, x.Err = a, join(dir, name), err
+	}
+}
+
+func (l *losses) list() []sink.Loss {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []sink.Loss
+	for _, x := range l.by {
+		if x.Count > 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Restored returns the attributes that this package restores on a system, named as in runtime.GOOS.
+func Restored(goos string) attrs.Set {
+	if goos == "linux" {
+		return linuxAttrs
+	}
+	set := portableAttrs
+	if goos == "windows" {
+		set &^= attrs.Of(attrs.Owner, attrs.OwnerNames, attrs.Mode, attrs.SetID, attrs.AnyNames)
+	}
+	return set
+}
+
+// here is what this system restores; the code asks it, so that the documented table and the code cannot differ.
+var here = Restored(runtime.GOOS)
+
+var (
+	linuxAttrs = func() attrs.Set {
+		lost := attrs.Of(attrs.ChangeTime, attrs.BirthTime) // no system call sets them
+		return attrs.Of(attrs.All()...) &^ lost
+	}()
+	portableAttrs = attrs.Of(attrs.Content, attrs.Holes, attrs.ModTime, attrs.Mode, attrs.SetID, attrs.Owner,
+		attrs.OwnerNames, attrs.HardLinks, attrs.Symlinks, attrs.AnyNames)
+)
+
+// Why something was left out.
+var (
+	errNotAsked  = errors.New("restored on request only")
+	errOwnerLost = errors.New("left out, since the owner could not be restored")
+)
+
+func join(dir, name []byte) []byte {
+	if len(dir) == 0 {
+		return slices.Clone(name)
+	}
+	return slices.Concat(dir, []byte("/"), name)
+}

@@ -1,0 +1,195 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nacre-backup/nacre/internal/attrs"
+	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/sink"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// node makes a symlink, FIFO, socket or device.
+func (s *linux) node(h *handle, dir []byte, e *tree.Entry) error {
+	if typeBits(e.Type) == 0 {
+		return errs.New(errs.Corrupt, "%q has the unknown type %d", join(dir, e.Name), e.Type)
+	}
+	if (e.Type == tree.CharDevice || e.Type == tree.BlockDevice) && !s.opts.Devices {
+		s.losses.add(attrs.Devices, dir, e.Name, errNotAsked)
+		return sink.ErrSkipped
+	}
+	name := string(e.Name)
+	at := name
+	err := makeNode(h.fd, at, e)
+	if errors.Is(err, unix.EEXIST) {
+		if err = s.replace(h, dir, e); errors.Is(err, sink.ErrSkipped) {
+			return err
+		}
+		for err == nil || errors.Is(err, unix.EEXIST) {
+			at = s.tempName()
+			if err = makeNode(h.fd, at, e); err == nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return failed("make "+typeName(typeBits(e.Type)), dir, e.Name, err)
+	}
+	meta := s.nodeMeta(h, dir, at, e)
+	if at == name {
+		return meta
+	}
+	if err := unix.Renameat(h.fd, at, h.fd, name); err != nil {
+		return errors.Join(failed("replace", dir, e.Name, err), meta, unix.Unlinkat(h.fd, at, 0))
+	}
+	return meta
+}
+
+func makeNode(at int, name string, e *tree.Entry) error {
+	if e.Type == tree.Symlink {
+		return unix.Symlinkat(string(e.Target), at, name)
+	}
+	dev := 0
+	if e.Type == tree.CharDevice || e.Type == tree.BlockDevice {
+		dev = int(unix.Mkdev(e.Major, e.Minor))
+	}
+	return unix.Mknodat(at, name, typeBits(e.Type)|unfinishedFile, dev)
+}
+
+// nodeMeta sets the metadata of a new object that cannot be opened. Whoever may write to the directory could have put
+// a link to a foreign object in its place: the handle must show an object of the right type with one name and our
+// owner.
+func (s *linux) nodeMeta(h *handle, dir []byte, name string, e *tree.Entry) error {
+	fd, err := unix.Openat(h.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return failed("set metadata of", dir, e.Name, err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && (st.Mode&unix.S_IFMT != typeBits(e.Type) || st.Nlink != 1 ||
+		st.Uid != s.rights.uid && !s.rights.unowned) {
+		err = fmt.Errorf("it was replaced while it was being made")
+	}
+	if err != nil {
+		return errors.Join(failed("set metadata of", dir, e.Name, err), unix.Close(fd))
+	}
+	now := have{uid: st.Uid, gid: st.Gid, mode: st.Mode, inherits: h.acl}
+	return errors.Join(s.setMeta(object{fd: fd, opath: true}, dir, e, now), unix.Close(fd))
+}
+
+func typeBits(t tree.Type) uint32 {
+	switch t {
+	case tree.Dir:
+		return unix.S_IFDIR
+	case tree.File:
+		return unix.S_IFREG
+	case tree.Symlink:
+		return unix.S_IFLNK
+	case tree.FIFO:
+		return unix.S_IFIFO
+	case tree.Socket:
+		return unix.S_IFSOCK
+	case tree.CharDevice:
+		return unix.S_IFCHR
+	case tree.BlockDevice:
+		return unix.S_IFBLK
+	}
+	return 0
+}
+
+func typeName(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return "a directory"
+	case unix.S_IFREG:
+		return "a file"
+	case unix.S_IFLNK:
+		return "a symlink"
+	case unix.S_IFIFO:
+		return "a FIFO"
+	case unix.S_IFSOCK:
+		return "a socket"
+	case unix.S_IFCHR, unix.S_IFBLK:
+		return "a device"
+	}
+	return "an object of unknown type"
+}
+
+// plain reports whether new files in h's file system get owner and group as Linux file systems do. The first file of
+// each file system answers for the others.
+func (s *linux) plain(h *handle, fd int) bool {
+	s.plainMu.RLock()
+	ok, known := s.plainDev[h.dev]
+	s.plainMu.RUnlock()
+	if known {
+		return ok
+	}
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		ok = st.Uid == s.rights.uid && st.Gid == h.gid && st.Mode&0o7777 == unfinishedFile
+	}
+	s.plainMu.Lock()
+	defer s.plainMu.Unlock()
+	if s.plainDev == nil {
+		s.plainDev = make(map[uint64]bool)
+	}
+	s.plainDev[h.dev] = ok
+	return ok
+}
+
+// probeNames finds out whether the target's file system takes different names for the same.
+func (s *linux) probeNames() (bool, error) {
+	name := s.tempName() + "-probe-\u00e9"
+	fd, err := openFile(s.dirs.root.fd, name)
+	if err != nil {
+		// Nothing can be made there, so nothing can collide there either; where it matters, the object's own error
+		// tells.
+		return false, nil
+	}
+	same := false
+	for _, other := range []string{
+		name[:len(name)-len("PROBE-\u00e9")] + "PROBE-\u00e9", name[:len(name)-len("\u00e9")] + "e\u0301",
+	} {
+		var st unix.Stat_t
+		same = same || unix.Fstatat(s.dirs.root.fd, other, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	}
+	if err := errors.Join(unix.Unlinkat(s.dirs.root.fd, name, 0), unix.Close(fd)); err != nil {
+		return false, fmt.Errorf("remove probe file %q: %w", name, err)
+	}
+	return same, nil
+}
+
+// sameName refuses an existing object whose name is not byte for byte the wanted one.
+func (s *linux) sameName(h *handle, name string) error {
+	fd, err := unix.Openat(h.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	found, err := listed(fd, name)
+	if err = errors.Join(err, unix.Close(fd)); err != nil || found {
+		return err
+	}
+	return errNamesCollide(name)
+}
+
+func listed(fd int, name string) (bool, error) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil || n == 0 {
+			return false, err
+		}
+		for rest := buf[:n]; len(rest) > 0; {
+			used, _, names := unix.ParseDirent(rest, -1, nil)
+			for _, have := range names {
+				if have == name {
+					return true, nil
+				}
+			}
+			rest = rest[used:]
+		}
+	}
+}

@@ -1,0 +1,5 @@
+package files
+
+func newSystem(target string, opts Options, l *losses) (implementation, error) {
+	return newLinux(target, opts, l)
+}
