@@ -91,7 +91,10 @@ func NewHeader(r clock.Rand, c Class, s Suite, d id.Domain, epoch uint32) (*Head
 	if _, err := io.ReadFull(r, h.Salt[:]); err != nil {
 		return nil, fmt.Errorf("draw salt for a header: %w", err)
 	}
-	return h, h.check()
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // Size is the length of the encoded header with its capsule.
@@ -143,7 +146,10 @@ func ParseHeader(b []byte) (*Header, error) {
 	if binary.LittleEndian.Uint32(b[36:]) != 0 {
 		return nil, errs.New(errs.Corrupt, "header: reserved bytes are not zero")
 	}
-	return h, h.check()
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // check refuses headers that no writer makes.
