@@ -10,6 +10,7 @@
 package segment
 
 import (
+	"github.com/nacre-backup/nacre/internal/codec"
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
 )
@@ -26,9 +27,9 @@ const MaxBlobs = 65535
 // Coder compresses and decodes; *codec.Coder is one. It is used by one goroutine at a time.
 type Coder interface {
 	// Encode appends the payload for src to dst and tells its codec.
-	Encode(dst, src []byte) (codec uint8, payload []byte)
+	Encode(dst, src []byte) (c codec.ID, payload []byte)
 	// Decode appends the rawLen decoded bytes to dst.
-	Decode(dst []byte, codec uint8, payload []byte, rawLen int) ([]byte, error)
+	Decode(dst []byte, c codec.ID, payload []byte, rawLen int) ([]byte, error)
 }
 
 // Blob is a blob of a segment.
