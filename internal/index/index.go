@@ -2,6 +2,10 @@ package index
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,74 +31,194 @@ type Options struct {
 }
 
 // Index knows where blobs are. It is safe for concurrent use. Its memory is 1.3 bytes a blob of the repository (mapped
-// from the cache), 1 byte a pack, and 100 MiB at most for the blobs of the running session.
+// from the cache), 1 byte a pack, and 150 MiB at most for the blobs of the running session.
 type Index struct {
 	repo  *repo.Repo
 	cache cache
 
-	runs   atomic.Pointer[[]view] // what is looked up beside the session's own blobs
-	shards [shardCount]shard      // the session's own blobs
+	views    atomic.Pointer[[]view]        // what is looked up beside the session's own blobs
+	shards   [shardCount]shard             // the session's own blobs
+	ownPacks atomic.Pointer[[]record.Pack] // that the shards' places count in
+	moved    atomic.Uint64                 // how often own blobs moved from the shards into a run
 
-	mu       sync.Mutex // guards what follows, and every change of runs
-	state    *session.State
-	fresh    table                // the session's packs that are in no run yet
-	own      map[record.Pack]bool // every pack of the session
-	pending  []Pack               // the session's packs that are in no index object yet
-	pendingN int                  // bytes of their directories
-	written  []id.Name            // index objects of the session
+	mu      sync.Mutex                 // guards what follows, and every change of views and ownPacks
+	own     map[record.Pack]id.Session // packs that no fate names yet, and on whose list they are
+	fresh   table                      // the session's packs that are in no run yet
+	waiting []Pack                     // the session's packs that are in no index object yet
+	bodies  int                        // bytes of their directories
+	mapped  []*run                     // every run that was ever opened: lookups may still use a replaced one
+
+	pmu      sync.Mutex
 	problems []error
-	closers  []*run // everything that was ever mapped
 }
 
 // Open reads what the repository's index objects say and the cache does not know yet, and the directories of usable
 // packs of which no readable object tells. Damage is no error: Problems tells of it. A store that does not answer is.
 func Open(ctx context.Context, r *repo.Repo, st *session.State, o Options) (*Index, error) {
-	panic("index: skeleton")
+	x := &Index{repo: r, own: map[record.Pack]id.Session{}}
+	x.cache = cache{repo: r.ID(), report: x.problem}
+	if o.CacheDir != "" {
+		x.cache.dir = filepath.Join(o.CacheDir, "index")
+	}
+	x.mapped = x.cache.load()
+	views := make([]view, len(x.mapped))
+	for i, r := range x.mapped {
+		views[i] = view{run: r}
+	}
+	x.views.Store(&views)
+	if err := x.Refresh(ctx, st); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
 }
 
 // Refresh takes a newer state and reads what is new, for readers that missed a pack and for writers that go on in a
-// successor session.
-func (x *Index) Refresh(ctx context.Context, st *session.State) error { panic("index: skeleton") }
-
-// Lookup returns the best copy of a blob for reading: in a usable pack if there is one.
-func (x *Index) Lookup(s id.Short) (Location, bool) { panic("index: skeleton") }
-
-// Copies appends every known copy of a blob to dst, the best first: those in usable packs, then those in packs that are
-// condemned or of sessions without a committed fate.
-func (x *Index) Copies(dst []Location, s id.Short) []Location { panic("index: skeleton") }
-
-// Claim asks whether a blob needs to be stored, and takes on storing it, in one step. known means that it stands in a
-// usable pack that a trusted index object or the pack itself told of, or that it was claimed before by this Index; of
-// several that ask at once for a new blob exactly one is told known = false and must store it.
-func (x *Index) Claim(s id.Short) (known bool) { panic("index: skeleton") }
-
-// Add tells of a pack that the session stored or adopted. Every ~8 MiB of directories an index object is put and given
-// to the session.
-func (x *Index) Add(ctx context.Context, s *session.Session, p Pack) error { panic("index: skeleton") }
-
-// AddPacks reads the directories of packs that the session adopted and adds them. A pack that cannot be read is left
-// out and reported by Problems.
-func (x *Index) AddPacks(ctx context.Context, s *session.Session, packs []record.Pack) error {
-	panic("index: skeleton")
+// successor session. A writer calls it when nothing is claimed and not yet added, which is after blob.Writer.Flush.
+func (x *Index) Refresh(ctx context.Context, st *session.State) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.spillOwnLocked(); err != nil {
+		return err
+	}
+	return x.syncLocked(ctx, st)
 }
 
-// Write puts the index object of the packs added since the last one and gives its name to the session. Call it after
-// the last pack and before the commit, and before each checkpoint.
-func (x *Index) Write(ctx context.Context, s *session.Session) error { panic("index: skeleton") }
+// Add tells of a pack that the session stored or adopted, and puts it on the list of the session's fate. Every 8 MiB of
+// directories an index object is put.
+func (x *Index) Add(ctx context.Context, s *session.Session, p Pack) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.own[p.Ref] = s.ID()
+	s.AddPack(p.Ref)
+	x.fresh.add(id.Name{}, p)
+	x.publish(&p)
+	x.waiting = append(x.waiting, Pack{Ref: p.Ref, Header: p.Header, Body: p.Body})
+	x.bodies += len(p.Body)
+	if x.bodies >= objectBytes {
+		if err := x.writeLocked(ctx, s); err != nil {
+			return err
+		}
+	}
+	if x.fresh.full() {
+		return x.spillOwnLocked()
+	}
+	return nil
+}
 
-// Problems lists what was found damaged or missing: index objects, packs' directories, files of the cache.
-func (x *Index) Problems() []error { panic("index: skeleton") }
+// AddPacks reads the directories of packs that the session adopts and adds them. A pack that cannot be read is left out
+// and reported by Problems: it is not on the fate's list either.
+func (x *Index) AddPacks(ctx context.Context, s *session.Session, packs []record.Pack) error {
+	return x.readPacks(ctx, packs, func(p Pack) error { return x.Add(ctx, s, p) })
+}
 
-// Stats counts what the index knows.
+// spillOwnLocked turns the session's blobs into a run of the cache.
+func (x *Index) spillOwnLocked() error {
+	if x.fresh.empty() {
+		return nil
+	}
+	r, err := x.writeTable(&x.fresh)
+	if err != nil {
+		return err
+	}
+	v := view{run: r, states: slices.Repeat([]packState{stateUsable | stateClaims}, len(x.fresh.packs))}
+	views := append(slices.Clone(*x.views.Load()), v)
+	if views, err = x.compact(views); err != nil {
+		return err
+	}
+	x.views.Store(&views)
+	x.unpublish(x.fresh.rows)
+	x.fresh.reset()
+	return nil
+}
+
+// compact merges the smaller runs when there are more than maxRuns, so that each stays at least twice as large as all
+// smaller ones together, more or less. States move along with the packs. A run that turns out damaged is left out of
+// the merge and noticed by the next Refresh.
+func (x *Index) compact(views []view) ([]view, error) {
+	if len(views) <= maxRuns {
+		return views, nil
+	}
+	slices.SortFunc(views, func(a, b view) int { return int(int64(b.rows) - int64(a.rows)) }) // largest first
+	n := len(views) - 2
+	sum := views[n].rows + views[n+1].rows
+	for n > 0 && (n >= maxRuns || views[n-1].rows < 2*sum) {
+		n--
+		sum += views[n].rows
+	}
+	old := views[n:]
+	r, err := x.cache.write(func(f runFile) error { return merge(f, x.repo.ID(), old) })
+	for _, v := range old {
+		if v.bad.Load() {
+			return views, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index cache: merge runs: %w", err)
+	}
+	x.mapped = append(x.mapped, r)
+	merged := view{run: r, states: make([]packState, 0, r.packs)}
+	for _, v := range old {
+		for _, s := range v.states {
+			if s&stateShadow == 0 {
+				merged.states = append(merged.states, s)
+			}
+		}
+		if v.path != r.path {
+			x.cache.remove(v.path)
+		}
+	}
+	return append(slices.Clone(views[:n]), merged), nil
+}
+
+// problem notes damage that was found on the way.
+func (x *Index) problem(err error) {
+	x.pmu.Lock()
+	defer x.pmu.Unlock()
+	x.problems = append(x.problems, err)
+}
+
+// Problems lists what was found damaged or missing so far: index objects, packs' directories, files of the cache.
+func (x *Index) Problems() []error {
+	x.pmu.Lock()
+	defer x.pmu.Unlock()
+	return slices.Clone(x.problems)
+}
+
+// Stats counts what an index knows.
 type Stats struct {
 	Blobs int64 // rows, copies included
 	Packs int64
 	Runs  int
-	Fresh int64 // blobs claimed and not in a run yet
+	Own   int64 // blobs of the running session that are in no run
 }
 
 // Stats returns the present figures.
-func (x *Index) Stats() Stats { panic("index: skeleton") }
+func (x *Index) Stats() Stats {
+	var s Stats
+	views := *x.views.Load()
+	s.Runs = len(views)
+	for _, v := range views {
+		s.Blobs += int64(v.rows)
+		s.Packs += int64(v.packs)
+	}
+	for i := range x.shards {
+		sh := &x.shards[i]
+		sh.mu.Lock()
+		s.Own += int64(len(sh.m))
+		sh.mu.Unlock()
+	}
+	return s
+}
 
-// Close gives up the mappings. No other method may be called any more.
-func (x *Index) Close() error { panic("index: skeleton") }
+// Close gives up the mappings. What the session added stays in the cache. No other method may be called any more.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := x.spillOwnLocked()
+	for _, r := range x.mapped {
+		err = errors.Join(err, r.close())
+	}
+	x.mapped = nil
+	x.views.Store(&[]view{})
+	return err
+}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
@@ -9,6 +10,9 @@ import (
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
 )
+
+// smallPack is the size up to which a pack is read whole to learn its directory: one request instead of two.
+const smallPack = 128 << 10
 
 // Pack is a pack and what its directory says.
 type Pack struct {
@@ -18,15 +22,31 @@ type Pack struct {
 	Body   []byte // the directory's raw bytes without padding, as index objects carry it
 }
 
-// ReadPack reads a pack's header and directory from the store.
+// ReadPack reads a pack's header and directory from the store. The reader needs no store for them any more, and does
+// not keep ctx.
 func ReadPack(ctx context.Context, r *repo.Repo, ref record.Pack) (*pack.Reader, error) {
-	panic("index: skeleton")
+	path := ref.Path()
+	read := func(p []byte, off int64) error { return readAt(ctx, r.Store(), path, p, off) }
+	if ref.Size > 0 && ref.Size <= smallPack {
+		all := make([]byte, ref.Size)
+		if err := read(all, 0); err != nil {
+			return nil, fmt.Errorf("read pack %s: %w", path, err)
+		}
+		read = fromMemory(all)
+	}
+	p, err := pack.Open(read, ref.Size, crypt.Class(ref.Class), r.ObjectKey)
+	if err != nil {
+		return nil, fmt.Errorf("open pack %s: %w", path, err)
+	}
+	return p, nil
 }
 
 // entry makes the entry of a run's pack table.
 func (p *Pack) entry(source uint32) packEntry {
 	e := packEntry{ref: p.Ref, dirAt: uint64(p.Header.Size()), source: source}
-	copy(e.header[:], p.Header.Append(nil))
+	h := *p.Header
+	h.Capsule = nil
+	copy(e.header[:], h.Append(nil))
 	if n := len(p.Dir.Segments); n > 0 {
 		last := &p.Dir.Segments[n-1]
 		e.dirAt = uint64(last.Offset) + uint64(last.Len)

@@ -42,6 +42,9 @@ func (t *table) add(source id.Name, p Pack) {
 func (t *table) full() bool  { return len(t.rows) >= tableRows }
 func (t *table) empty() bool { return len(t.packs) == 0 && len(t.sources) == 0 }
 
+// reset empties the table and keeps its memory.
+func (t *table) reset() { t.sources, t.packs, t.rows = t.sources[:0], t.packs[:0], t.rows[:0] }
+
 // write sorts the rows and writes the table as a run.
 func (t *table) write(f runFile, repo id.Repository) error {
 	slices.SortFunc(t.rows, compareRows)
@@ -57,29 +60,29 @@ func (t *table) write(f runFile, repo id.Repository) error {
 	return w.finish()
 }
 
-// merge writes one run that holds what the runs hold, but for the packs of which drop says so. It walks the runs side
-// by side; memory is the filter and the fences of the new run and 4 bytes a pack.
-func merge(f runFile, repo id.Repository, runs []*run, drop func(*packEntry) bool) error {
-	m := merger{runs: runs, numbers: make([][]uint32, len(runs))}
+// merge writes one run that holds what the views hold, but for packs that are shadows. It walks the runs side by side;
+// memory is the filter and the fences of the new run and 4 bytes a pack.
+func merge(f runFile, repo id.Repository, views []view) error {
+	m := merger{views: views, numbers: make([][]uint32, len(views))}
 	var sources []id.Name
 	known := map[id.Name]uint32{}
 	var upper uint64
 	var kept uint32
-	for i, r := range runs {
-		upper += r.rows
-		m.numbers[i] = make([]uint32, r.packs)
+	for i, v := range views {
+		upper += v.rows
+		m.numbers[i] = make([]uint32, v.packs)
 		for j := range m.numbers[i] {
-			p := r.pack(uint32(j))
-			if drop(&p) {
+			if v.states[j]&stateShadow != 0 {
 				m.numbers[i][j] = dropped
 				continue
 			}
 			m.numbers[i][j] = kept
 			kept++
 		}
-		for j := range r.sources {
+		for j := range uint32(v.sources) {
 			// Sources of which no pack is left stay: the object needs no second reading.
-			if s := r.source(uint32(j)); !hasKey(known, s) {
+			s := v.source(j)
+			if _, ok := known[s]; !ok {
 				known[s] = uint32(len(sources))
 				sources = append(sources, s)
 			}
@@ -89,15 +92,10 @@ func merge(f runFile, repo id.Repository, runs []*run, drop func(*packEntry) boo
 	if err != nil {
 		return err
 	}
-	if err := m.rows(w.add); err != nil {
+	if err := guard(func() error { return m.rows(w.add) }); err != nil {
 		return err
 	}
 	return w.finish()
-}
-
-func hasKey(m map[id.Name]uint32, k id.Name) bool {
-	_, ok := m[k]
-	return ok
 }
 
 // dropped stands in the place of a pack's new number.
@@ -105,14 +103,14 @@ const dropped = ^uint32(0)
 
 // merger walks several runs as one.
 type merger struct {
-	runs    []*run
+	views   []view
 	numbers [][]uint32 // new number of each pack of each run
 }
 
 // packs yields the packs that are kept, in the order of their new numbers.
 func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packEntry] {
 	return func(yield func(packEntry) bool) {
-		for i, r := range m.runs {
+		for i, r := range m.views {
 			for j, n := range m.numbers[i] {
 				if n == dropped {
 					continue
@@ -129,9 +127,9 @@ func (m *merger) packs(sources map[id.Name]uint32) iter.Seq[packEntry] {
 
 // rows calls fn for the rows that are kept, in order.
 func (m *merger) rows(fn func(row) error) error {
-	heads := make([]cursor, 0, len(m.runs))
-	for i, r := range m.runs {
-		c := cursor{run: r, numbers: m.numbers[i]}
+	heads := make([]cursor, 0, len(m.views))
+	for i, v := range m.views {
+		c := cursor{run: v.run, numbers: m.numbers[i]}
 		ok, err := c.next()
 		if err != nil {
 			return err
