@@ -1,0 +1,60 @@
+package backup
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// errMount says that a mount point is empty where the parent snapshot has another file system's files.
+var errMount = errors.New("the file system that was mounted here is gone; what the last snapshot has of it is kept " +
+	"(mount it, or exclude the directory if it is gone for good)")
+
+// mounts notices mount points whose file system went away (law 7): a directory that is empty now, where the parent
+// has entries of a file system that is not the directory's own.
+//
+// The scan's next directory is enough to know: if the scan has nothing in a directory and the parent has, the
+// directory is empty.
+type mounts struct {
+	changed map[string]bool // directories whose file system is not the parent's; few
+	scanDir []byte          // the directory of the scan's present entry
+	more    bool            // the scan is not at its end
+	under   []byte          // the directory found lost last
+	isUnder bool
+	fresh   bool              // the last answer of lost was the first of its directory
+}
+
+// next tells where the scan stands before the parent's entries up to there are judged.
+func (m *mounts) next(dir []byte, more bool) {
+	m.scanDir, m.more = append(m.scanDir[:0], dir...), more
+}
+
+// dir remembers a directory whose file system changed since the parent.
+func (m *mounts) dir(path []byte, e, old *tree.Entry) {
+	if e.FS == old.FS || old.FS == "" {
+		return
+	}
+	if m.changed == nil {
+		m.changed = map[string]bool{}
+	}
+	m.changed[string(path)] = true
+}
+
+// lost says whether an entry that the scan does not bring was lost with its file system.
+func (m *mounts) lost(dir []byte, old *tree.Entry) error {
+	m.fresh = false
+	if m.isUnder && tree.Below(dir, m.under) {
+		return errMount
+	}
+	m.isUnder = false
+	if m.more && bytes.Equal(dir, m.scanDir) {
+		return nil // the directory is not empty
+	}
+	gone := m.changed[string(dir)] || old.Flags&tree.Stale != 0 && old.ErrClass == tree.ErrMount
+	if !gone {
+		return nil
+	}
+	m.under, m.isUnder, m.fresh = append(m.under[:0], dir...), true, true
+	return errMount
+}

@@ -1,0 +1,283 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/source"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// settle is how much older than the parent's start a change must be for an unchanged file to be believed: the
+// granularity of the coarsest file systems (law 7).
+const settle = 2 * time.Second
+
+// scanner joins the source with the parents and fills the window. One goroutine uses it.
+type scanner struct {
+	run    *run
+	join   *tree.Joiner
+	mounts mounts
+	moves  moves
+	links  linkTable
+	past   *journalReader // what a dead run finished behind its last checkpoint; nil if there is none
+	cur    *batch
+	seq    uint64
+	dir    []byte // the directory of the latest op, shared by all ops of that directory
+	upto   tree.Key
+	since  [2]tree.Time // a change before it is believed: below upto, above it
+}
+
+// scan lists the whole source.
+func (s *scanner) scan(ctx context.Context) error {
+	for it, err := range s.run.o.Source.Entries(ctx) {
+		if err != nil {
+			return fmt.Errorf("list the source: %w", err)
+		}
+		if err := s.take(ctx, it); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	s.mounts.next(nil, false)
+	if err := s.join.Finish(ctx); err != nil {
+		return fmt.Errorf("read the parent snapshot: %w", err)
+	}
+	return s.flush(ctx)
+}
+
+// take does one step of the listing.
+func (s *scanner) take(ctx context.Context, it *source.Item) error {
+	if it.Entry == nil {
+		s.join.Keep(it.Dir)
+		s.run.fail(it.Dir, nil, s.run.o.Source.ErrClass(it.Err), it.Err)
+		return nil
+	}
+	s.mounts.next(it.Dir, true)
+	old, err := s.join.Match(ctx, it.Dir, it.Entry.Name)
+	if err != nil {
+		return fmt.Errorf("read the parent snapshot: %w", err)
+	}
+	if it.Entry.Type == tree.Dir {
+		s.enterDir(ctx, it, old)
+	}
+	o := s.judge(ctx, it, old)
+	return s.add(ctx, it.Dir, o, it)
+}
+
+// enterDir looks at a directory before its entries come: has it moved, has a file system gone from it?
+func (s *scanner) enterDir(ctx context.Context, it *source.Item, old tree.Old) {
+	e := it.Entry
+	path := tree.JoinPath(nil, it.Dir, e.Name)
+	if old.Ok() {
+		s.mounts.dir(path, e, old.Entry())
+		return
+	}
+	if from, ok := s.moves.find(ctx, s.run, e); ok {
+		s.join.Move(path, from)
+	}
+}
+
+// judge decides what becomes of an entry.
+func (s *scanner) judge(ctx context.Context, it *source.Item, old tree.Old) op {
+	e := it.Entry
+	switch {
+	case e.ErrClass != tree.ErrNone:
+		return s.unread(it, old)
+	case old.Ok() && s.unchanged(it, old):
+		o := op{do: addOld, verdict: event.Unchanged, old: old.Retain()}
+		if old.Moved {
+			o.do, o.verdict = addMoved, event.Moved
+		}
+		if it.LinkID != "" && e.Type == tree.File {
+			if g, first := s.links.meet(it.LinkID); first {
+				g.fill(old.Entry(), true)
+			}
+		}
+		return o
+	case e.Flags&tree.Implied != 0:
+		return op{do: addBare, verdict: verdictOf(old), entry: *e.Clone()}
+	}
+	return s.fresh(ctx, it, old)
+}
+
+func verdictOf(old tree.Old) event.Verdict {
+	switch {
+	case !old.Ok():
+		return event.New
+	case old.Moved:
+		return event.Moved
+	}
+	return event.Changed
+}
+
+// fresh makes the work for an entry that is new or changed.
+func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
+	o := op{do: addNew, verdict: verdictOf(old), item: s.run.o.Source.Retain(it)}
+	if o.verdict == event.Moved {
+		o.verdict = event.Changed
+	}
+	o.entry = *o.item.Entry
+	if o.entry.Nlink > 1 && o.entry.Type != tree.Dir {
+		o.entry.Link = s.run.linkOf(it)
+	}
+	if old.Ok() {
+		o.old = old.Retain()
+		o.resume = resumable(it.Entry, old.Entry())
+	}
+	if it.Entry.Type != tree.File {
+		return o
+	}
+	if it.LinkID != "" {
+		g, first := s.links.meet(it.LinkID)
+		o.link = g
+		if !first {
+			o.do = addLink
+			return o
+		}
+	}
+	if c, ok := s.past.find(ctx, it.Dir, it.Entry); ok {
+		o.entry.Content, o.known = c, true
+	}
+	return o
+}
+
+// resumable says that old is the first part of the same file, as a checkpoint left it.
+func resumable(e, old *tree.Entry) bool {
+	return old.Flags&tree.Partial != 0 && old.Type == tree.File && e.Type == tree.File && old.Size > 0 &&
+		old.Size < e.Size && old.ErrClass == tree.ErrNone && sameStat(e, old)
+}
+
+// sameStat compares what tells that a file was not touched, but for its size.
+func sameStat(e, old *tree.Entry) bool {
+	return e.ModTime == old.ModTime && e.ChangeTime == old.ChangeTime && e.Inode == old.Inode && e.FS == old.FS
+}
+
+// unchanged is law 7.
+func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
+	e, old := it.Entry, o.Entry()
+	if e.Type != old.Type || old.Flags&^tree.Implied != 0 || e.Flags != old.Flags || old.ErrClass != tree.ErrNone {
+		return false
+	}
+	if e.Flags&tree.Implied != 0 {
+		return e.Mode == old.Mode && e.UID == old.UID && e.GID == old.GID
+	}
+	if len(e.Token) > 0 || len(old.Token) > 0 {
+		return bytes.Equal(e.Token, old.Token)
+	}
+	if e.Type == tree.File && e.Size != old.Size || !sameStat(e, old) {
+		return false
+	}
+	if e.Mode != old.Mode || e.UID != old.UID || e.GID != old.GID {
+		return false
+	}
+	last := e.ChangeTime
+	if last.IsZero() {
+		last = e.ModTime
+	}
+	return last.Less(s.believed(it))
+}
+
+// believed is the moment before which the last change of an unchanged entry must lie.
+func (s *scanner) believed(it *source.Item) tree.Time {
+	k := tree.Key{Dir: it.Dir, Name: it.Entry.Name}
+	if k.Compare(s.upto) < 0 {
+		return s.since[0]
+	}
+	return s.since[1]
+}
+
+// unread keeps what the parent has of an entry whose metadata could not be read.
+func (s *scanner) unread(it *source.Item, old tree.Old) op {
+	e := it.Entry
+	o := op{do: addBare, verdict: event.Failed, err: fmt.Errorf("%s", e.ErrText)}
+	o.entry = *e.Clone()
+	if old.Ok() {
+		o.do, o.old = addStale, old.Retain()
+	}
+	return o
+}
+
+// add puts an op into the current batch.
+func (s *scanner) add(ctx context.Context, dir []byte, o op, it *source.Item) error {
+	if !bytes.Equal(dir, s.dir) || s.dir == nil {
+		s.dir = append([]byte{}, dir...)
+	}
+	o.dir = s.dir
+	c := &s.run.o.Counters
+	(*c).TotalEntries.Add(1)
+	size := s.content(&o, it)
+	if size >= bigFile || it != nil && size < 0 {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		s.cur = &batch{work: max(size, bigFile), big: &bigState{}}
+	}
+	if s.cur == nil {
+		s.cur = &batch{ops: make([]op, 0, batchOps)}
+	}
+	b := s.cur
+	b.ops = append(b.ops, o)
+	if b.big == nil {
+		b.work += size
+	}
+	if b.big != nil || len(b.ops) >= batchOps || b.work >= batchWork {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// content is how many bytes a worker will read for the op; -1 says that nobody knows before the end.
+func (s *scanner) content(o *op, it *source.Item) int64 {
+	if o.do != addNew || o.known || o.entry.Type != tree.File || it == nil {
+		return 0
+	}
+	if s.run.o.Stream {
+		return -1
+	}
+	size := int64(o.entry.Size)
+	if o.resume {
+		size -= int64(o.old.Entry().Size)
+	}
+	return size
+}
+
+// flush sends the current batch on.
+func (s *scanner) flush(ctx context.Context) error {
+	b := s.cur
+	if b == nil {
+		return nil
+	}
+	s.cur = nil
+	b.seq = s.seq
+	s.seq++
+	work := b.big != nil
+	for i := range b.ops {
+		work = work || b.ops[i].do == addNew
+	}
+	if !work {
+		b.done = closed
+	}
+	return s.run.window.send(ctx, b)
+}
+
+// gone is told of what the parent has and the scan has not: deleted, or lost with its file system.
+func (s *scanner) gone(ctx context.Context, dir []byte, old tree.Old) error {
+	if err := s.mounts.lost(dir, old.Entry()); err != nil {
+		if s.mounts.fresh {
+			s.run.fail(dir, nil, tree.ErrMount, err)
+		}
+		return s.add(ctx, dir, op{do: addStale, old: old.Retain(), err: err}, nil)
+	}
+	s.run.removed(dir, old.Entry())
+	return nil
+}
+
+// kept is told of what the parent has in a directory that could not be listed.
+func (s *scanner) kept(ctx context.Context, dir []byte, old tree.Old) error {
+	return s.add(ctx, dir, op{do: addStale, old: old.Retain()}, nil)
+}
