@@ -44,10 +44,12 @@ type op struct {
 	item    *source.Item // retained; addNew and addLink
 	entry   tree.Entry   // what goes into the tree; addNew, addLink, addBare
 	err     error        // why it could not be read, whole or at all
-	link    *linkGroup   // the hard-link group, if the entry is the first of one (addNew) or a further one (addLink)
-	resume  bool         // the old entry is a file in progress of a checkpoint: go on behind its content
-	known   bool         // the content came from the journal and is stored
-	read    int64        // bytes read
+	class   tree.ErrClass
+	link    *linkGroup // the hard-link group, if the entry is the first of one (addNew) or a further one (addLink)
+	further bool       // a further hard link of a file that counts already
+	resume  bool       // the old entry is a file in progress of a checkpoint: go on behind its content
+	known   bool       // the content came from the journal and is stored
+	read    int64      // bytes read
 }
 
 // batch is a stretch of the scan: its ops are worked on together and go to the builder together, in key order.

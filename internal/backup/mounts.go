@@ -18,16 +18,26 @@ var errMount = errors.New("the file system that was mounted here is gone; what t
 // directory is empty.
 type mounts struct {
 	changed map[string]bool // directories whose file system is not the parent's; few
+	before  []byte          // the directory of the scan's last entry
 	scanDir []byte          // the directory of the scan's present entry
+	begun   bool            // the scan has brought an entry
 	more    bool            // the scan is not at its end
 	under   []byte          // the directory found lost last
 	isUnder bool
-	fresh   bool              // the last answer of lost was the first of its directory
+	fresh   bool // the last answer of lost was the first of its directory
 }
 
 // next tells where the scan stands before the parent's entries up to there are judged.
 func (m *mounts) next(dir []byte, more bool) {
-	m.scanDir, m.more = append(m.scanDir[:0], dir...), more
+	if m.more {
+		m.begun = true
+		if !bytes.Equal(m.before, m.scanDir) {
+			m.before = append(m.before[:0], m.scanDir...)
+		}
+	}
+	if m.more = more; more && !bytes.Equal(m.scanDir, dir) {
+		m.scanDir = append(m.scanDir[:0], dir...)
+	}
 }
 
 // dir remembers a directory whose file system changed since the parent.
@@ -48,7 +58,7 @@ func (m *mounts) lost(dir []byte, old *tree.Entry) error {
 		return errMount
 	}
 	m.isUnder = false
-	if m.more && bytes.Equal(dir, m.scanDir) {
+	if m.more && bytes.Equal(dir, m.scanDir) || m.begun && bytes.Equal(dir, m.before) {
 		return nil // the directory is not empty
 	}
 	gone := m.changed[string(dir)] || old.Flags&tree.Stale != 0 && old.ErrClass == tree.ErrMount

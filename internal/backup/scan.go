@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,7 +33,7 @@ type scanner struct {
 
 // scan lists the whole source.
 func (s *scanner) scan(ctx context.Context) error {
-	for it, err := range s.run.o.Source.Entries(ctx) {
+	for it, err := range s.run.src.Entries(ctx) {
 		if err != nil {
 			return fmt.Errorf("list the source: %w", err)
 		}
@@ -54,7 +55,7 @@ func (s *scanner) scan(ctx context.Context) error {
 func (s *scanner) take(ctx context.Context, it *source.Item) error {
 	if it.Entry == nil {
 		s.join.Keep(it.Dir)
-		s.run.fail(it.Dir, nil, s.run.o.Source.ErrClass(it.Err), it.Err)
+		s.run.fail(it.Dir, nil, s.run.src.ErrClass(it.Err), it.Err)
 		return nil
 	}
 	s.mounts.next(it.Dir, true)
@@ -94,7 +95,8 @@ func (s *scanner) judge(ctx context.Context, it *source.Item, old tree.Old) op {
 			o.do, o.verdict = addMoved, event.Moved
 		}
 		if it.LinkID != "" && e.Type == tree.File {
-			if g, first := s.links.meet(it.LinkID); first {
+			g, first := s.links.meet(it.LinkID)
+			if o.further = !first; first {
 				g.fill(old.Entry(), true)
 			}
 		}
@@ -117,7 +119,7 @@ func verdictOf(old tree.Old) event.Verdict {
 
 // fresh makes the work for an entry that is new or changed.
 func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
-	o := op{do: addNew, verdict: verdictOf(old), item: s.run.o.Source.Retain(it)}
+	o := op{do: addNew, verdict: verdictOf(old), item: s.run.src.Retain(it)}
 	if o.verdict == event.Moved {
 		o.verdict = event.Changed
 	}
@@ -136,7 +138,7 @@ func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
 		g, first := s.links.meet(it.LinkID)
 		o.link = g
 		if !first {
-			o.do = addLink
+			o.do, o.further = addLink, true
 			return o
 		}
 	}
@@ -194,7 +196,7 @@ func (s *scanner) believed(it *source.Item) tree.Time {
 // unread keeps what the parent has of an entry whose metadata could not be read.
 func (s *scanner) unread(it *source.Item, old tree.Old) op {
 	e := it.Entry
-	o := op{do: addBare, verdict: event.Failed, err: fmt.Errorf("%s", e.ErrText)}
+	o := op{do: addBare, verdict: event.Failed, err: errors.New(e.ErrText), class: e.ErrClass}
 	o.entry = *e.Clone()
 	if old.Ok() {
 		o.do, o.old = addStale, old.Retain()
@@ -208,14 +210,12 @@ func (s *scanner) add(ctx context.Context, dir []byte, o op, it *source.Item) er
 		s.dir = append([]byte{}, dir...)
 	}
 	o.dir = s.dir
-	c := &s.run.o.Counters
-	(*c).TotalEntries.Add(1)
 	size := s.content(&o, it)
-	if size >= bigFile || it != nil && size < 0 {
+	if size >= bigFile || size < 0 {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		s.cur = &batch{work: max(size, bigFile), big: &bigState{}}
+		s.cur = &batch{work: bigFile, big: &bigState{}}
 	}
 	if s.cur == nil {
 		s.cur = &batch{ops: make([]op, 0, batchOps)}
@@ -257,7 +257,7 @@ func (s *scanner) flush(ctx context.Context) error {
 	s.seq++
 	work := b.big != nil
 	for i := range b.ops {
-		work = work || b.ops[i].do == addNew
+		work = work || b.ops[i].do == addNew || b.ops[i].do == addLink
 	}
 	if !work {
 		b.done = closed
@@ -271,7 +271,7 @@ func (s *scanner) gone(ctx context.Context, dir []byte, old tree.Old) error {
 		if s.mounts.fresh {
 			s.run.fail(dir, nil, tree.ErrMount, err)
 		}
-		return s.add(ctx, dir, op{do: addStale, old: old.Retain(), err: err}, nil)
+		return s.add(ctx, dir, op{do: addStale, verdict: event.Failed, old: old.Retain(), class: tree.ErrMount}, nil)
 	}
 	s.run.removed(dir, old.Entry())
 	return nil
@@ -279,5 +279,5 @@ func (s *scanner) gone(ctx context.Context, dir []byte, old tree.Old) error {
 
 // kept is told of what the parent has in a directory that could not be listed.
 func (s *scanner) kept(ctx context.Context, dir []byte, old tree.Old) error {
-	return s.add(ctx, dir, op{do: addStale, old: old.Retain()}, nil)
+	return s.add(ctx, dir, op{do: addStale, verdict: event.Failed, old: old.Retain(), class: tree.ErrOther}, nil)
 }

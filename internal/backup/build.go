@@ -1,0 +1,157 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// build takes the batches in key order and makes the tree.
+func (r *run) build(ctx context.Context) error {
+	for {
+		b, err := r.next(ctx)
+		if err != nil || b == nil {
+			return err
+		}
+		for i := range b.ops {
+			if err := r.place(ctx, &b.ops[i]); err != nil {
+				return err
+			}
+		}
+		r.window.leave(b)
+	}
+}
+
+// next waits for the next batch to be ready, and makes checkpoints meanwhile. Nil says that there are no more.
+func (r *run) next(ctx context.Context) (*batch, error) {
+	var b *batch
+	order, done := r.window.order, chan struct{}(nil)
+	for {
+		select {
+		case <-r.o.Interrupt:
+			if err := r.makeCheckpoint(ctx, b, true); err != nil {
+				return nil, err
+			}
+			return nil, ErrInterrupted
+		default:
+		}
+		select {
+		case next, ok := <-order:
+			if !ok {
+				return nil, nil
+			}
+			b, order, done = next, nil, next.done
+		case <-done:
+			return b, nil
+		case <-r.due:
+			if err := r.makeCheckpoint(ctx, b, false); err != nil {
+				return nil, err
+			}
+		case <-r.o.Interrupt:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// place adds a ready op to the tree and counts it.
+func (r *run) place(ctx context.Context, o *op) error {
+	if o.do == addLink {
+		if err := r.resolve(ctx, o); err != nil {
+			return err
+		}
+	}
+	e := &o.entry
+	var err error
+	switch o.do {
+	case addOld:
+		e = o.old.Entry()
+		err = r.builder.AddOld(ctx, o.old)
+	case addMoved:
+		e = o.old.Entry()
+		err = r.builder.Add(ctx, o.dir, e)
+	case addStale:
+		o.entry = *o.old.Entry()
+		e.Flags |= tree.Stale
+		e.ErrClass = o.class
+		if o.err != nil {
+			e.ErrText = clip(o.err.Error())
+		}
+		err = r.builder.Add(ctx, o.dir, e)
+	default:
+		if e.Type != 0 { // else even its type could not be read: it stands in the record alone
+			err = r.builder.Add(ctx, o.dir, e)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("add %s to the tree: %w", printable(tree.JoinPath(nil, o.dir, e.Name)), err)
+	}
+	if o.link != nil && !o.further {
+		o.link.fill(e, o.err == nil)
+	}
+	r.tally(o, e)
+	if o.item != nil {
+		r.src.Release(o.item)
+	}
+	if o.old.Ok() {
+		o.old.Release()
+	}
+	return nil
+}
+
+// resolve gives a further hard link the content of the first, or reads it if that is not its content.
+func (r *run) resolve(ctx context.Context, o *op) error {
+	if o.verdict == event.Failed {
+		return nil
+	}
+	if o.link.fits(&o.entry) {
+		o.entry.Content = o.link.entry.Content
+		return nil
+	}
+	o.further = false
+	return r.own.readFile(ctx, o)
+}
+
+// tally counts an entry that is in the tree.
+func (r *run) tally(o *op, e *tree.Entry) {
+	name := e.Name
+	if o.err != nil {
+		r.fail(o.dir, name, o.class, o.err)
+	} else if r.o.Verbose {
+		r.o.Events.Emit(event.Entry{Path: tree.JoinPath(nil, o.dir, name), Verdict: o.verdict, Bytes: o.read})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.sum.Record.Stats
+	switch e.Type {
+	case tree.Dir:
+		s.Dirs++
+	case tree.File:
+		s.Files++
+		if !o.further {
+			s.Bytes += e.Size
+		}
+	default:
+		s.Others++
+	}
+	switch o.verdict {
+	case event.New:
+		s.New++
+	case event.Changed:
+		s.Changed++
+	case event.Moved:
+		s.Moved++
+	case event.Unchanged:
+		s.Unchanged++
+	}
+	if o.do == addStale && o.err == nil {
+		s.Failed++ // its directory has the error
+	}
+	if o.known {
+		r.sum.Journal++
+	}
+	s.Read += uint64(o.read)
+	r.o.Counters.Entries.Add(1)
+}

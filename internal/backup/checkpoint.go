@@ -1,0 +1,168 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/record"
+	"github.com/nacre-backup/nacre/internal/session"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// makeCheckpoint commits what the builder has, with the file in progress if head is a big one, and goes on in a new
+// session. With last the workers stay stopped: the run ends. A checkpoint without anything new in it is left out.
+func (r *run) makeCheckpoint(ctx context.Context, head *batch, last bool) error {
+	return r.gate.alone(func() error {
+		r.fresh.Store(0)
+		if err := r.writer.Flush(ctx); err != nil {
+			return err
+		}
+		ws := r.writer.Stats()
+		if ws.DataPacks+ws.MetaPacks == r.donePacks && (r.sum.Adopted == 0 || r.donePacks > 0) {
+			return nil
+		}
+		upto, root, err := r.fork(ctx, head)
+		if err != nil || upto == nil {
+			return err
+		}
+		if err := r.writer.Flush(ctx); err != nil {
+			return err
+		}
+		if err := r.index.Write(ctx, r.sess); err != nil {
+			return err
+		}
+		snap := r.snapshot(root)
+		snap.Upto = upto
+		next, st, cp, err := r.sess.Checkpoint(ctx, snap)
+		if err != nil {
+			return err
+		}
+		return r.hand(ctx, next, st, cp, last)
+	})
+}
+
+// fork finishes a copy of the tree as it is now. Upto is nil where there is nothing to commit.
+func (r *run) fork(ctx context.Context, head *batch) (*record.Upto, tree.Ref, error) {
+	f := r.builder.Fork()
+	if head != nil && head.big != nil && head.big.extents != nil && head.big.at > 0 {
+		s := head.big
+		e := s.entry
+		content, err := s.extents.Fork().Finish(ctx)
+		if err != nil {
+			return nil, tree.Ref{}, fmt.Errorf("store an extent list: %w", err)
+		}
+		e.Content, e.Size, e.Flags = content, uint64(s.at), e.Flags|tree.Partial
+		if err := f.Add(ctx, head.ops[0].dir, &e); err != nil {
+			return nil, tree.Ref{}, fmt.Errorf("add the file in progress to the checkpoint: %w", err)
+		}
+	}
+	k, ok := f.Last()
+	if !ok {
+		return nil, tree.Ref{}, nil
+	}
+	// The checkpoint stands for the keys below Upto: the last one included.
+	upto := &record.Upto{Dir: bytes.Clone(k.Dir), Name: append(bytes.Clone(k.Name), 0)}
+	root, err := f.Finish(ctx)
+	if err != nil {
+		return nil, tree.Ref{}, fmt.Errorf("finish the checkpoint's tree: %w", err)
+	}
+	return upto, root, nil
+}
+
+// hand goes on in the successor of a checkpointed session.
+func (r *run) hand(ctx context.Context, next *session.Session, st *session.State, cp *session.Snapshot, last bool) error {
+	old := r.sess
+	r.sess, r.state = next, st
+	r.past = append(r.past, cp.ID)
+	ws := r.writer.Stats()
+	r.donePacks = ws.DataPacks + ws.MetaPacks
+	if last {
+		r.sum.Snapshot, r.sum.Checkpoint = cp.ID, true
+		r.sum.Record = *cp.Record
+		return nil
+	}
+	for _, p := range old.Pins() {
+		if !next.Pinned(p) && p != cp.ID {
+			// The tree in the making holds ids that only this pin kept alive.
+			return fmt.Errorf("%w: snapshot %s was forgotten while this run built on it", session.ErrKilled, p)
+		}
+	}
+	if !next.Pinned(cp.ID) {
+		return fmt.Errorf("%w: the checkpoint %s was forgotten at once", session.ErrKilled, cp.ID)
+	}
+	if err := r.index.Refresh(ctx, st); err != nil {
+		return err
+	}
+	r.writer.Continue(next)
+	r.o.Events.Emit(event.Note{Text: fmt.Sprintf("checkpoint %s", cp.ID)})
+	return nil
+}
+
+// snapshot makes the record for what is built so far.
+func (r *run) snapshot(root tree.Ref) *record.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sum.Record
+	s.Errors = append([]record.Error(nil), s.Errors...)
+	s.Host, s.User, s.Tags, s.Name = r.o.Host, r.o.User, r.o.Tags, r.o.Name
+	for _, p := range r.o.Roots {
+		s.Paths = append(s.Paths, []byte(p))
+	}
+	s.Start, s.End = r.started.UnixNano(), r.o.Repo.Clock().Now().UnixNano()
+	s.Time = s.Start
+	if !r.o.Time.IsZero() {
+		s.Time = r.o.Time.UnixNano()
+	}
+	s.Root = tree.AppendRef(nil, root)
+	s.Domain = r.domain.Scope()
+	s.Excludes, s.Program, s.Source = r.o.Excludes, r.o.Program, r.o.Kind
+	ws := r.writer.Stats()
+	s.Stats.Original, s.Stats.Compressed, s.Stats.Stored = uint64(ws.Raw), uint64(ws.Compressed), uint64(ws.Stored)
+	return &s
+}
+
+// commit ends a run whose whole source is in the builder.
+func (r *run) commit(ctx context.Context) error {
+	r.o.Events.Emit(event.Phase{Name: "commit"})
+	root, err := r.builder.Finish(ctx)
+	if err != nil {
+		return fmt.Errorf("finish the tree: %w", err)
+	}
+	if err := r.writer.Flush(ctx); err != nil {
+		return err
+	}
+	r.sum.NewPages = r.builder.Stats().Leaves + r.builder.Stats().Interior
+	snap := r.snapshot(root)
+	if r.o.SkipIfUnchanged && bytes.Equal(snap.Root, r.parentRoot) && snap.Stats.Failed == 0 {
+		r.sum.Record, r.sum.Skipped = *snap, true
+		if err := r.sess.End(ctx, "unchanged"); err != nil {
+			return err
+		}
+		r.journal.drop()
+		return nil
+	}
+	if err := r.index.Write(ctx, r.sess); err != nil {
+		return err
+	}
+	snap = r.snapshot(root) // with the index object's bytes
+	done, err := r.sess.Commit(ctx, snap)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.sum.Snapshot, r.sum.Record = done.ID, *snap
+	ws := r.writer.Stats()
+	r.sum.NewBlobs, r.sum.DataPacks, r.sum.MetaPacks, r.sum.Known = ws.Blobs, ws.DataPacks, ws.MetaPacks, ws.KnownRaw
+	r.mu.Unlock()
+	r.journal.drop()
+	if err := r.sess.Supersede(ctx, r.past...); err != nil {
+		r.warn(fmt.Errorf("forget the checkpoints of this run (the next backup does it): %w", err))
+	}
+	return nil
+}
+
+// stamp is a time for people.
+func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }

@@ -1,0 +1,80 @@
+package backup
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nacre-backup/nacre/internal/blob"
+	"github.com/nacre-backup/nacre/internal/index"
+	"github.com/nacre-backup/nacre/internal/session"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+// dry lists the source and compares it with the parent, and reads no file. Stats.Read is what a backup would read.
+func (r *run) dry(ctx context.Context) (*Summary, error) {
+	if r.o.Repo != nil {
+		if err := r.dryParents(ctx); err != nil {
+			r.close()
+			return nil, err
+		}
+	}
+	defer r.close()
+	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { r.window.stop(context.Cause(ctx)) })
+	defer stop()
+	g.Go(func() error { return r.scan(ctx, nil) })
+	g.Go(func() error {
+		for b := range r.window.order {
+			for i := range b.ops {
+				r.dryOp(&b.ops[i])
+			}
+			r.window.leave(b)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for range r.window.work { // nobody works
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return &r.sum, nil
+}
+
+// dryParents opens what the comparison needs, without a session.
+func (r *run) dryParents(ctx context.Context) error {
+	r.started = r.o.Repo.Clock().Now()
+	st, err := session.List(ctx, r.o.Repo)
+	if err != nil {
+		return err
+	}
+	r.state, r.domain = st, r.o.Repo.Domain()
+	if r.index, err = index.Open(ctx, r.o.Repo, st, index.Options{CacheDir: r.o.CacheDir}); err != nil {
+		return err
+	}
+	r.reader = blob.NewReader(r.o.Repo, r.index)
+	r.pages = blob.NewPages(r.reader, r.o.CacheDir)
+	parent, _ := r.choose(st)
+	return r.setParents(parent, nil)
+}
+
+// dryOp counts an op as place would.
+func (r *run) dryOp(o *op) {
+	e := &o.entry
+	if o.old.Ok() && o.do != addNew && o.do != addLink {
+		e = o.old.Entry()
+	}
+	if o.do == addNew && e.Type == tree.File {
+		o.read = int64(e.Size)
+	}
+	r.tally(o, e)
+	if o.item != nil {
+		r.src.Release(o.item)
+	}
+	if o.old.Ok() {
+		o.old.Release()
+	}
+}

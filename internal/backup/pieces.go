@@ -1,0 +1,88 @@
+package backup
+
+import (
+	"io"
+
+	"github.com/nacre-backup/nacre/internal/chunk"
+	"github.com/nacre-backup/nacre/internal/source"
+)
+
+// pieces reads a file and cuts it. Each stretch of data between holes is cut by itself: a chunk ends where a hole
+// begins.
+type pieces struct {
+	chunker *chunk.Chunker
+	// buffer returns a buffer of at least twice the longest chunk. It may be the one that data got last.
+	buffer func() []byte
+	// data takes buf, which holds whole chunks of the lengths cuts, and after them bytes that are not its business.
+	data func(buf []byte, cuts []int) error
+	hole func(n int64) error
+	read func(n int) // told of each read
+
+	rest []byte // bytes behind the last cut
+}
+
+// file reads from the offset to size. A file that turns out shorter ends early.
+func (p *pieces) file(f source.File, from, size int64) error {
+	for off := from; off < size; {
+		start, end, err := f.NextData(off, size)
+		if err != nil {
+			return err
+		}
+		start, end = max(start, off), min(end, size)
+		if start > off {
+			if err := p.hole(start - off); err != nil {
+				return err
+			}
+		}
+		if start >= size {
+			return nil
+		}
+		short, err := p.stretch(io.NewSectionReader(f, start, end-start), end-start)
+		if err != nil || short {
+			return err
+		}
+		off = end
+	}
+	return nil
+}
+
+// stretch cuts n bytes of r, or all of r if n is below 0. It reports whether r had fewer.
+func (p *pieces) stretch(r io.Reader, n int64) (short bool, err error) {
+	p.rest = p.rest[:0]
+	var got int64
+	for {
+		buf := p.buffer()
+		have := copy(buf, p.rest)
+		want := len(buf)
+		if n >= 0 {
+			want = int(min(int64(want), int64(have)+n-got))
+		}
+		k, err := io.ReadFull(r, buf[have:want])
+		p.read(k)
+		got += int64(k)
+		have += k
+		eof := err == io.EOF || err == io.ErrUnexpectedEOF || n >= 0 && got == n
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return false, err
+		}
+		var cuts []int
+		at := 0
+		for at < have {
+			c := p.chunker.Cut(buf[at:have], eof)
+			if c == 0 {
+				break
+			}
+			cuts = append(cuts, c)
+			at += c
+		}
+		p.rest = append(p.rest[:0], buf[at:have]...)
+		if len(cuts) > 0 {
+			if err := p.data(buf, cuts); err != nil {
+				return false, err
+			}
+		}
+		if eof {
+			return n >= 0 && got < n, nil
+		}
+	}
+}
