@@ -55,6 +55,9 @@ func (x *Index) Claim(s id.Short) (known bool) {
 // claimable reports whether a run tells of s in a pack that serves claims. A damaged block tells of nothing: its blobs
 // are stored again.
 func (x *Index) claimable(s id.Short) (found bool) {
+	if x.distrusted.has(s) {
+		return false
+	}
 	for _, v := range *x.views.Load() {
 		err := v.find(&s, func(p place) bool {
 			found = v.state(p.pack)&(stateClaims|stateShadow) == stateClaims

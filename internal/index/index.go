@@ -33,8 +33,9 @@ type Options struct {
 // Index knows where blobs are. It is safe for concurrent use. Its memory is 1.3 bytes a blob of the repository (mapped
 // from the cache), 1 byte a pack, and 150 MiB at most for the blobs of the running session.
 type Index struct {
-	repo  *repo.Repo
-	cache cache
+	distrusted distrusted
+	repo       *repo.Repo
+	cache      cache
 
 	views    atomic.Pointer[[]view]        // what is looked up beside the session's own blobs
 	shards   [shardCount]shard             // the session's own blobs
