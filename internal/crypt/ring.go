@@ -104,10 +104,12 @@ type KEK struct {
 	Number uint32
 }
 
-// Target sizes of packs in a new repository.
+// Target sizes of packs in a new repository, and the bounds of what a keyring may say.
 const (
 	dataPackTarget = 32 << 20
 	metaPackTarget = 8 << 20
+	minPackTarget  = 1 << 10
+	maxPackTarget  = 512 << 20
 )
 
 // NewRing makes the first generation: fresh secrets, one domain, no writers and no slots.

@@ -245,7 +245,7 @@ func (c *RingControl) validate() error {
 		return errs.New(errs.Unsupported, "keyring: unknown suite %d", c.Suite)
 	case c.Store < StoreAtomic || c.Store > StoreLate:
 		return errs.New(errs.Unsupported, "keyring: unknown store class %d", c.Store)
-	case c.DataPack < 1<<10 || c.DataPack > 1<<30 || c.MetaPack < 1<<10 || c.MetaPack > 1<<30:
+	case c.DataPack < minPackTarget || c.DataPack > maxPackTarget || c.MetaPack < minPackTarget || c.MetaPack > maxPackTarget:
 		return bad("pack sizes %d and %d", c.DataPack, c.MetaPack)
 	case len(c.ReaderPub) != xwingPublic:
 		return bad("readers' public key of %d bytes", len(c.ReaderPub))
