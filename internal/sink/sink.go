@@ -62,6 +62,15 @@ type ReadFile interface {
 	Size() (int64, error)
 }
 
+// Peeker is an extra of sinks that can tell beforehand what they would do, so that content that is not wanted need not
+// be fetched, and so that a run can be rehearsed.
+type Peeker interface {
+	// Peek changes nothing. It returns nil where Begin would make the object of e, else the error (ErrSkipped and
+	// ErrSame among them) that Begin would return, as far as this can be seen beforehand. A directory that is still to
+	// be made is taken for empty.
+	Peek(ctx context.Context, dir []byte, e *tree.Entry) error
+}
+
 // Loss says that an attribute of Count objects could not be restored for want of a right, of a system that has it, or
 // of an option; First is the path of one of them and Err tells why.
 type Loss struct {

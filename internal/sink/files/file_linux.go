@@ -30,8 +30,8 @@ func (s *linux) create(h *handle, dir []byte, e *tree.Entry) (*file, error) {
 	name, temp := string(e.Name), ""
 	fd, err := openFile(h.fd, name)
 	if errors.Is(err, unix.EEXIST) {
-		if err = s.replace(h, dir, e); errors.Is(err, sink.ErrSkipped) {
-			return nil, err
+		if err = s.replace(h, e); errors.Is(err, sink.ErrSkipped) {
+			return nil, s.skipped(dir, e, err)
 		}
 		for err == nil || errors.Is(err, unix.EEXIST) {
 			temp = s.tempName()

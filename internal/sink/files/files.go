@@ -84,6 +84,7 @@ type Sink struct {
 type implementation interface {
 	sink.Sink
 	sink.Reader
+	sink.Peeker
 }
 
 // New begins a restore into the folder target, which is made (mode 0700) if it is missing. A symlink in the path to

@@ -25,7 +25,7 @@ func (s *linux) node(h *handle, dir []byte, e *tree.Entry) error {
 	at := name
 	err := makeNode(h.fd, at, e)
 	if errors.Is(err, unix.EEXIST) {
-		if err = s.replace(h, dir, e); errors.Is(err, sink.ErrSkipped) {
+		if err = s.replace(h, e); errors.Is(err, sink.ErrSkipped) {
 			return err
 		}
 		for err == nil || errors.Is(err, unix.EEXIST) {
@@ -192,4 +192,16 @@ func listed(fd int, name string) (bool, error) {
 			rest = rest[used:]
 		}
 	}
+}
+
+// isEmpty reports whether the directory holds nothing.
+func isEmpty(dir int) (bool, error) {
+	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	buf := make([]byte, 4096)
+	n, err := unix.ReadDirent(fd, buf)
+	_, count, _ := unix.ParseDirent(buf[:max(n, 0)], -1, nil)
+	return count == 0, errors.Join(err, unix.Close(fd))
 }

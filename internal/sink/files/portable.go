@@ -85,6 +85,42 @@ func (s *portable) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.F
 	return nil, err
 }
 
+// Peek implements sink.Peeker.
+func (s *portable) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(e.Name) == 0 && len(dir) == 0 && e.Type == tree.Dir {
+		return nil
+	}
+	if err := s.checkName(e.Name); err != nil {
+		return err
+	}
+	if e.Type != tree.Dir && e.Type != tree.File && e.Type != tree.Symlink {
+		return sink.ErrSkipped
+	}
+	d, err := s.dirs.get(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.dirs.put(d)
+	if e.Type != tree.Dir {
+		_, err := s.replace(d, e)
+		return err
+	}
+	fi, err := s.exists(d, string(e.Name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && !fi.IsDir():
+		err = failed("restore", dir, e.Name, inTheWay("something that is no directory"))
+	}
+	return err
+}
+
 var errNotHere = errs.New(errs.Unsupported, "not restored on %s", runtime.GOOS)
 
 func (s *portable) checkName(name []byte) error {

@@ -32,6 +32,7 @@ type linux struct {
 	dirs    handles
 	pending pending
 	temps   atomic.Uint64
+	empty   bool // the target held nothing when the run began
 
 	plainMu  sync.RWMutex
 	plainDev map[uint64]bool // see plain
@@ -50,6 +51,9 @@ func newLinux(target string, opts Options, l *losses) (*linux, error) {
 	s.rights.inspect(fd)
 	if err := s.dirs.init(fd); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
+	}
+	if s.empty, err = isEmpty(fd); err != nil {
+		return nil, errors.Join(err, s.dirs.close())
 	}
 	return s, nil
 }
@@ -84,6 +88,49 @@ func (s *linux) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.File
 	return nil, s.node(h, dir, e)
 }
 
+// Peek implements sink.Peeker.
+func (s *linux) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(e.Name) == 0 && len(dir) == 0 && e.Type == tree.Dir {
+		return nil
+	}
+	if err := errors.Join(checkName(e.Name), checkDir(dir)); err != nil {
+		return err
+	}
+	if (e.Type == tree.CharDevice || e.Type == tree.BlockDevice) && !s.opts.Devices {
+		return sink.ErrSkipped
+	}
+	if s.empty {
+		return nil
+	}
+	h, err := s.dirs.get(dir)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.dirs.put(h)
+	if e.Type == tree.Dir {
+		var st unix.Stat_t
+		st, err = s.exists(h, string(e.Name))
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			return nil
+		case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
+			err = inTheWay(typeName(st.Mode))
+		}
+	} else {
+		err = s.replace(h, e)
+	}
+	if err != nil && !errors.Is(err, sink.ErrSkipped) {
+		return failed("restore", dir, e.Name, err)
+	}
+	return err
+}
+
 // top notes the metadata of the target itself, if the snapshot has any for it.
 func (s *linux) top(e *tree.Entry) error {
 	if e.Flags&tree.Implied != 0 {
@@ -96,6 +143,10 @@ func (s *linux) mkdir(h *handle, dir []byte, e *tree.Entry) error {
 	name := string(e.Name)
 	err := unix.Mkdirat(h.fd, name, unfinishedDir)
 	made := err == nil
+	if made && h.acl {
+		// What the default ACL took away is needed to fill the directory.
+		err = s.chmodDir(h, name, unfinishedDir)
+	}
 	if errors.Is(err, unix.EEXIST) {
 		var st unix.Stat_t
 		if st, err = s.exists(h, name); err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
@@ -120,11 +171,15 @@ func (s *linux) openUp(h *handle, name string, st *unix.Stat_t) error {
 	if s.rights.uid == 0 || st.Uid != s.rights.uid || st.Mode&0o700 == 0o700 {
 		return nil
 	}
+	return s.chmodDir(h, name, st.Mode&0o7777|0o700)
+}
+
+func (s *linux) chmodDir(h *handle, name string, mode uint32) error {
 	fd, err := s.dirs.openBeneath(h.fd, name, unix.O_PATH)
 	if err != nil {
 		return err
 	}
-	return errors.Join(object{fd: fd, opath: true}.chmod(st.Mode&0o7777|0o700), unix.Close(fd))
+	return errors.Join(object{fd: fd, opath: true}.chmod(mode), unix.Close(fd))
 }
 
 // exists stats what is there, and refuses it if the target only takes its name for the same.
@@ -143,7 +198,7 @@ func (s *linux) exists(h *handle, name string) (st unix.Stat_t, err error) {
 }
 
 // replace decides whether the existing object name may be replaced by e: nil, ErrSkipped, ErrSame or an error.
-func (s *linux) replace(h *handle, dir []byte, e *tree.Entry) error {
+func (s *linux) replace(h *handle, e *tree.Entry) error {
 	name := string(e.Name)
 	st, err := s.exists(h, name)
 	switch {
@@ -158,7 +213,7 @@ func (s *linux) replace(h *handle, dir []byte, e *tree.Entry) error {
 	case s.opts.Overwrite == Always:
 		return nil
 	case s.same(h, &st, e):
-		return errors.Join(s.keepFlags(h, dir, e), sink.ErrSame)
+		return sink.ErrSame
 	case s.opts.Overwrite == Never:
 		return sink.ErrSkipped
 	}
@@ -184,12 +239,13 @@ func (s *linux) same(h *handle, st *unix.Stat_t, e *tree.Entry) bool {
 	return true
 }
 
-// keepFlags notes late flags again: a run that was interrupted before its Close did not set them.
-func (s *linux) keepFlags(_ *handle, dir []byte, e *tree.Entry) error {
-	if e.Type != tree.File || e.FSFlags&lateFlags == 0 {
-		return nil
+// skipped ends Begin for a file that stays as it is. Late flags are noted again: a run that was interrupted before its
+// Close did not set them.
+func (s *linux) skipped(dir []byte, e *tree.Entry, err error) error {
+	if errors.Is(err, sink.ErrSame) && e.FSFlags&lateFlags != 0 {
+		return errors.Join(err, s.pending.push(&record{dir: dir, entry: *e}))
 	}
-	return s.pending.push(&record{dir: dir, entry: *e})
+	return err
 }
 
 // tempName returns a name for what is renamed later. Should it exist, the call that uses it fails and the next name is
@@ -216,7 +272,7 @@ func (s *linux) Link(ctx context.Context, dir []byte, e *tree.Entry, toDir, toNa
 	name, first := string(e.Name), string(toName)
 	err = unix.Linkat(to.fd, first, h.fd, name, 0)
 	if errors.Is(err, unix.EEXIST) {
-		err = s.relink(h, dir, e, to, first)
+		err = s.relink(h, e, to, first)
 	}
 	switch {
 	case err == nil, errors.Is(err, sink.ErrSkipped):
@@ -229,7 +285,7 @@ func (s *linux) Link(ctx context.Context, dir []byte, e *tree.Entry, toDir, toNa
 }
 
 // relink puts a link in the place of an existing object.
-func (s *linux) relink(h *handle, dir []byte, e *tree.Entry, to *handle, first string) error {
+func (s *linux) relink(h *handle, e *tree.Entry, to *handle, first string) error {
 	name := string(e.Name)
 	var a, b unix.Stat_t
 	if err := errors.Join(unix.Fstatat(to.fd, first, &a, unix.AT_SYMLINK_NOFOLLOW),
@@ -239,7 +295,7 @@ func (s *linux) relink(h *handle, dir []byte, e *tree.Entry, to *handle, first s
 	if a.Dev == b.Dev && a.Ino == b.Ino {
 		return sink.ErrSame
 	}
-	if err := s.replace(h, dir, e); err != nil && !(errors.Is(err, sink.ErrSame) && s.opts.Overwrite != Never) {
+	if err := s.replace(h, e); err != nil && !(errors.Is(err, sink.ErrSame) && s.opts.Overwrite != Never) {
 		return err
 	}
 	for {

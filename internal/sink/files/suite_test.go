@@ -29,6 +29,7 @@ func TestSuite(t *testing.T) {
 			return target(t, here, func(dir string) (sink.Sink, error) { return New(dir, Options{}) })
 		})
 	})
+	suiteStepByStep(t)
 	t.Run("portable", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {

@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package files
+
+import "testing"
+
+func suiteStepByStep(*testing.T) {}
