@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nacre-backup/nacre/internal/errs"
@@ -220,38 +221,37 @@ func decodeExtents(c *columns, p *extentPage, page []byte) (sum uint64, err erro
 	return sum, nil
 }
 
-// WalkExtentPages calls page with the id and level of each page of an extent list before it is read, and extent with
-// each extent. If page returns false, what is below is left out. A damaged page is a *LostExtentError and goes to lost;
-// the walk goes on if that returns nil.
-func WalkExtentPages(ctx context.Context, r PageReader, c Content, v ExtentVisitor) error {
+// WalkExtentPages calls page with the id and level of each page of an extent list before it is read, and ext with each
+// extent; nil functions are left out. If page returns false, what is below is left out. The first damaged page, a
+// *LostExtentError, ends it.
+func WalkExtentPages(ctx context.Context, r PageReader, c Content, page func(i id.ID, level uint8) (bool, error), ext func(Extent) error) error {
+	return VisitExtents(ctx, r, c, ExtentVisitor{Page: page, Extent: ext})
+}
+
+// ExtentVisitor is what VisitExtents calls; nil functions are left out.
+type ExtentVisitor struct {
+	Page   func(i id.ID, level uint8) (bool, error) // as in WalkExtentPages
+	Extent func(Extent) error
+	Lost   func(*LostExtentError) error // a damaged page; the walk goes on behind it if this returns nil
+}
+
+// VisitExtents is WalkExtentPages that can go on behind damaged pages.
+func VisitExtents(ctx context.Context, r PageReader, c Content, v ExtentVisitor) error {
 	x := NewExtentReader(r, c)
 	x.onPage = v.Page
 	for {
 		e, ok, err := x.Next(ctx)
-		if err != nil {
-			l, lost := err.(*LostExtentError) //nolint:errorlint // made by Next itself, never wrapped
-			if !lost || v.Lost == nil {
-				return err
-			}
-			if err := v.Lost(l); err != nil {
-				return err
-			}
-			continue
-		}
-		if !ok {
+		var lost *LostExtentError
+		switch {
+		case errors.As(err, &lost) && v.Lost != nil:
+			err = v.Lost(lost)
+		case err == nil && !ok:
 			return nil
+		case err == nil && v.Extent != nil:
+			err = v.Extent(e)
 		}
-		if v.Extent != nil {
-			if err := v.Extent(e); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
-}
-
-// ExtentVisitor is what WalkExtentPages calls; nil functions are left out.
-type ExtentVisitor struct {
-	Page   func(i id.ID, level uint8) (bool, error)
-	Extent func(Extent) error
-	Lost   func(*LostExtentError) error
 }
