@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
@@ -81,7 +82,16 @@ func (x *Index) Refresh(ctx context.Context, st *session.State) error {
 	if err := x.spillOwnLocked(); err != nil {
 		return err
 	}
-	return x.syncLocked(ctx, st)
+	err := guard(func() error { return x.syncLocked(ctx, st) })
+	if errors.Is(err, errFault) {
+		// The tables of some run cannot be read, and nothing says which. All are made anew.
+		x.problem(err)
+		for _, v := range *x.views.Load() {
+			v.bad.Store(true)
+		}
+		err = x.syncLocked(ctx, st)
+	}
+	return err
 }
 
 // Add tells of a pack that the session stored or adopted, and puts it on the list of the session's fate. Every 8 MiB of
@@ -148,10 +158,9 @@ func (x *Index) compact(views []view) ([]view, error) {
 	}
 	old := views[n:]
 	r, err := x.cache.write(func(f runFile) error { return merge(f, x.repo.ID(), old) })
-	for _, v := range old {
-		if v.bad.Load() {
-			return views, nil
-		}
+	if errors.Is(err, errs.Corrupt) {
+		x.problem(fmt.Errorf("index cache: merge runs: %w", err))
+		return views, nil // the damaged one is noticed again when it is used
 	}
 	if err != nil {
 		return nil, fmt.Errorf("index cache: merge runs: %w", err)

@@ -1,12 +1,12 @@
 package index
 
 import (
-	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"math/bits"
 	"runtime/debug"
-	"sort"
 	"sync/atomic"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
@@ -181,6 +181,9 @@ func newRun(data []byte, repo id.Repository) (r *run, err error) {
 	return r, nil
 }
 
+// errFault says that mapped memory could not be read.
+var errFault = errors.New("index cache: cannot be read")
+
 // guard calls fn and turns a fault in mapped memory (the disk under the cache cannot be read) into an error.
 func guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -189,7 +192,7 @@ func guard(fn func() error) (err error) {
 			if _, fault := p.(interface{ Addr() uintptr }); !fault {
 				panic(p)
 			}
-			err = errs.New(errs.Corrupt, "index cache: cannot be read: %v", p)
+			err = errs.As(errs.Corrupt, fmt.Errorf("%w: %v", errFault, p))
 		}
 	}()
 	return fn()
@@ -232,7 +235,7 @@ func blockSum(number *[16]byte, i uint64, b []byte) uint32 {
 
 // find calls fn for each row of s until fn returns false.
 func (r *run) find(s *id.Short, fn func(place) bool) error {
-	return guard(func() error {
+	err := guard(func() error {
 		if r.rows == 0 || !r.bloom.has(s) {
 			return nil
 		}
@@ -242,19 +245,22 @@ func (r *run) find(s *id.Short, fn func(place) bool) error {
 			if err != nil {
 				return err
 			}
-			n := len(b) / rowSize
-			for j := sort.Search(n, func(j int) bool { return bytes.Compare(b[j*rowSize:][:20], s[:]) >= 0 }); j < n; j++ {
+			for j := r.firstRow(b, i, p); j < len(b)/rowSize; j++ {
 				rec := row(b[j*rowSize:][:rowSize])
-				if rec.id() != *s {
-					return nil
+				if prefix(rec[:]) != p {
+					break
 				}
-				if !fn(rec.place()) {
+				if rec.id() == *s && !fn(rec.place()) {
 					return nil
 				}
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		r.bad.Store(true)
+	}
+	return err
 }
 
 // firstBlock returns the block in which ids with prefix p begin, if there are any: the last block whose fence is below
@@ -279,6 +285,27 @@ func (r *run) firstBlock(p uint64) uint64 {
 		}
 	}
 	return lo
+}
+
+// firstRow returns the first row of block i, whose rows are b, with a prefix of at least p. It starts where p stands if
+// the ids between this block's fence and the next one are spread evenly; a block is small enough to walk from there.
+func (r *run) firstRow(b []byte, i, p uint64) int {
+	n := len(b) / rowSize
+	low, high := r.fence(i), ^uint64(0)
+	if i+1 < r.blocks() {
+		high = r.fence(i + 1)
+	}
+	j := 0
+	if p > low && high > low {
+		j = min(int(float64(p-low)/float64(high-low)*float64(n)), n)
+	}
+	for j > 0 && prefix(b[(j-1)*rowSize:]) >= p {
+		j--
+	}
+	for j < n && prefix(b[j*rowSize:]) < p {
+		j++
+	}
+	return j
 }
 
 // close unmaps the run. No other method may be called any more.

@@ -63,6 +63,10 @@ func (t *table) write(f runFile, repo id.Repository) error {
 // merge writes one run that holds what the views hold, but for packs that are shadows. It walks the runs side by side;
 // memory is the filter and the fences of the new run and 4 bytes a pack.
 func merge(f runFile, repo id.Repository, views []view) error {
+	return guard(func() error { return mergeViews(f, repo, views) })
+}
+
+func mergeViews(f runFile, repo id.Repository, views []view) error {
 	m := merger{views: views, numbers: make([][]uint32, len(views))}
 	var sources []id.Name
 	known := map[id.Name]uint32{}
@@ -92,7 +96,7 @@ func merge(f runFile, repo id.Repository, views []view) error {
 	if err != nil {
 		return err
 	}
-	if err := guard(func() error { return m.rows(w.add) }); err != nil {
+	if err := m.rows(w.add); err != nil {
 		return err
 	}
 	return w.finish()
