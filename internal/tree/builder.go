@@ -225,7 +225,7 @@ func (b *Builder) addAt(ctx context.Context, dir []byte, e *Entry, there bool) e
 	}
 	b.leaf.add(&b.dir, newDir, kept, e)
 	b.lastHash = b.cut.hash(b.dir.last(), e.Name)
-	if endsAt(b.lastHash, 0, b.leaf.n, b.leaf.size) {
+	if b.cut.ends(b.lastHash, 0, b.leaf.n, b.leaf.size) {
 		return b.endLeaf(ctx)
 	}
 	return nil

@@ -15,11 +15,12 @@ const (
 	cutBitsMod = 60
 )
 
-// cutter computes the hashes by which pages are cut. One goroutine uses it.
+// cutter decides where pages end. One goroutine uses it.
 type cutter struct {
-	h   *blake3.Hasher
-	buf []byte
-	sum [32]byte
+	bits int // cutBits, but for the measurement of ADR 1
+	h    *blake3.Hasher
+	buf  []byte
+	sum  [32]byte
 }
 
 func newCutter(key [32]byte) *cutter {
@@ -27,10 +28,10 @@ func newCutter(key [32]byte) *cutter {
 	if err != nil { // only for a key of another length
 		panic(fmt.Sprintf("tree: key of %d bytes", len(key)))
 	}
-	return &cutter{h: h}
+	return &cutter{bits: cutBits, h: h}
 }
 
-func (c *cutter) clone() *cutter { return &cutter{h: c.h.Clone()} }
+func (c *cutter) clone() *cutter { return &cutter{bits: c.bits, h: c.h.Clone()} }
 
 // hash returns the hash of a key, given by the last component of its directory and its name.
 func (c *cutter) hash(component, name []byte) uint64 {
@@ -40,11 +41,11 @@ func (c *cutter) hash(component, name []byte) uint64 {
 	return binary.LittleEndian.Uint64(c.h.Sum(c.sum[:0]))
 }
 
-// endsAt reports whether a page of the level ends after an item with the hash, whose number in the page is n and with
+// ends reports whether a page of the level ends after an item with the hash, whose number in the page is n and with
 // which the page's canonical size is size.
-func endsAt(hash uint64, level, n, size int) bool {
+func (c *cutter) ends(hash uint64, level, n, size int) bool {
 	if n >= maxItems || size >= cutSize && (level == 0 || n >= 2) {
 		return true
 	}
-	return n >= cutMin && hash>>(cutBits*level%cutBitsMod)&(1<<cutBits-1) == 0
+	return n >= cutMin && hash>>(c.bits*level%cutBitsMod)&(1<<c.bits-1) == 0
 }

@@ -49,7 +49,7 @@ func (b *Builder) attach(l int, c *child) error {
 	}
 	lv.kids++
 	lv.open.add(c)
-	if endsAt(c.lastHash, l, lv.open.n, lv.open.size) {
+	if b.cut.ends(c.lastHash, l, lv.open.n, lv.open.size) {
 		b.endPage(l)
 	}
 	return nil
