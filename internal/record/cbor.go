@@ -6,6 +6,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/id"
 )
 
 // Limits of a record. MaxBytes is also the most that a control object's segment holds decoded, so that memory for a
@@ -104,4 +105,22 @@ func convert[B, A any](in []A, f func(A) B) []B {
 		out[i] = f(v)
 	}
 	return out
+}
+
+// Named is what every record says of itself.
+type Named struct {
+	Path   string
+	Writer id.Writer
+}
+
+// Signer reads who signs a record, and where it stands, without knowing what kind of record it is.
+func Signer(b []byte) (Named, error) {
+	var w struct {
+		Path   string `cbor:"1,keyasint"`
+		Writer bytes8 `cbor:"2,keyasint"`
+	}
+	if err := unmarshal("record", b, &w); err != nil {
+		return Named{}, err
+	}
+	return Named{Path: w.Path, Writer: id.Writer(w.Writer)}, nil
 }
