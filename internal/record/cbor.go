@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -94,6 +95,11 @@ func fill(dst, src []byte) error {
 	copy(dst, src)
 	return nil
 }
+
+// text is s as the format can hold it. A name of another encoding must not make a snapshot that cannot be read.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func texts(in []string) []string { return convert(in, text) }
 
 // convert makes a slice of B from a slice of A; nil stays nil.
 func convert[B, A any](in []A, f func(A) B) []B {

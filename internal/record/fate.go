@@ -99,7 +99,7 @@ func (f *Fate) Encode() ([]byte, error) {
 		Packs: packsOut(f.Packs, f.Session), Gone: packsOut(f.Gone, f.Session),
 		Indexes: namesOut(f.Indexes), Replaces: namesOut(f.Replaces),
 		Heads:    convert(f.Heads, func(h Head) wireHead { return wireHead{Session: bytes16(h.Session), Hash: bytes32(h.Hash)} }),
-		Sequence: f.Sequence, Ring: f.Ring, Killer: bytes16(f.Killer), Reason: f.Reason, Time: f.Time,
+		Sequence: f.Sequence, Ring: f.Ring, Killer: bytes16(f.Killer), Reason: text(f.Reason), Time: f.Time,
 	})
 }
 

@@ -57,11 +57,17 @@ type wireSession struct {
 	Time    int64       `cbor:"10,keyasint,omitempty"`
 }
 
+func (p Process) wire() wireProcess {
+	return wireProcess{
+		Machine: text(p.Machine), Boot: text(p.Boot), Namespace: text(p.Namespace), PID: p.PID, Start: p.Start,
+	}
+}
+
 // Encode gives the session's bytes.
 func (s *Session) Encode() ([]byte, error) {
 	return marshal("session", &wireSession{
 		Path: s.Path, Writer: bytes8(s.Writer), Session: bytes16(s.Session), Era: s.Era, Use: uint8(s.Use),
-		Pins: sidsOut(s.Pins), Process: wireProcess(s.Process), Program: s.Program, Ring: s.Ring, Time: s.Time,
+		Pins: sidsOut(s.Pins), Process: s.Process.wire(), Program: text(s.Program), Ring: s.Ring, Time: s.Time,
 	})
 }
 
@@ -137,7 +143,7 @@ type wireTombstone struct {
 func (t *Tombstone) Encode() ([]byte, error) {
 	return marshal("tombstone", &wireTombstone{
 		Path: t.Path, Writer: bytes8(t.Writer), Session: bytes16(t.Session), Window: t.Window, Time: t.Time,
-		Successor: bytes16(t.Successor), Reason: t.Reason,
+		Successor: bytes16(t.Successor), Reason: text(t.Reason),
 	})
 }
 

@@ -6,7 +6,7 @@ import "github.com/nacre-backup/nacre/internal/id"
 const MaxErrors = 1000
 
 // Snapshot is the inner part of a fate of kind Commit or Checkpoint, which only readers can open. Times are
-// nanoseconds since 1970.
+// nanoseconds since 1970. Strings are UTF-8; what is not is replaced when they are encoded.
 type Snapshot struct {
 	Host string
 	User string
@@ -117,13 +117,15 @@ type wireSnapshot struct {
 	Source   string      `cbor:"18,keyasint,omitempty"`
 }
 
-// Encode gives the snapshot's bytes.
+// Encode gives the snapshot's bytes. Errors beyond MaxErrors are left out.
 func (s *Snapshot) Encode() ([]byte, error) {
+	list := s.Errors[:min(len(s.Errors), MaxErrors)]
 	w := &wireSnapshot{
-		Host: s.Host, User: s.User, Paths: s.Paths, Tags: s.Tags, Name: s.Name, Time: s.Time, Start: s.Start, End: s.End,
+		Host: text(s.Host), User: text(s.User), Paths: s.Paths, Tags: texts(s.Tags), Name: text(s.Name), Time: s.Time, Start: s.Start, End: s.End,
 		Root: s.Root, Domain: bytes16(s.Domain), Stats: wireStats(s.Stats),
-		Errors: convert(s.Errors, func(e Error) wireError { return wireError{Path: e.Path, Class: e.Class, Text: e.Text} }),
-		Parent: bytes16(s.Parent), Excludes: s.Excludes, Program: s.Program, Original: bytes16(s.Original), Source: s.Source,
+		Errors: convert(list, func(e Error) wireError { return wireError{Path: e.Path, Class: e.Class, Text: text(e.Text)} }),
+		Parent: bytes16(s.Parent), Excludes: texts(s.Excludes), Program: text(s.Program), Original: bytes16(s.Original),
+		Source: text(s.Source),
 	}
 	if s.Upto != nil {
 		w.Upto = &wireUpto{Dir: s.Upto.Dir, Name: s.Upto.Name}

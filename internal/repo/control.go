@@ -122,3 +122,12 @@ func (r *Repo) writerRow(w id.Writer) (*crypt.RingWriter, bool) {
 	}
 	return nil, false
 }
+
+// Rights are those of a writer, none if the keyring does not know it or it was revoked.
+func (r *Repo) Rights(w id.Writer) crypt.Rights {
+	row, ok := r.writerRow(w)
+	if !ok || row.Revoked {
+		return 0
+	}
+	return row.Rights
+}

@@ -259,7 +259,7 @@ func (r *Repo) unlock(ctx context.Context, c Credential) error {
 		return r.refused(none, open, len(tried) > 0, ringErr)
 	}
 	if best.closed > 0 {
-		r.warn("a newer generation of the keyring is there and does not open with this key: it is damaged, or the key was taken away")
+		r.warn("a newer generation of the keyring is there and does not open with this key: the key was taken away")
 	}
 	r.openSlot = open && none
 	r.adopt(best, bestKEK)

@@ -45,9 +45,9 @@ func parseRing(s string) (ringName, bool) {
 type joined struct {
 	ring    *crypt.Ring
 	top     *crypt.Ring // the same of the highest generation alone
-	names   []id.Name // of the objects of ring's generation, ascending; the first is ring's
-	highest uint32    // generation of the highest object that is there, whether it opens or not
-	closed  int       // objects of higher generations that do not open
+	names   []id.Name   // of the objects of ring's generation, ascending; the first is ring's
+	highest uint32      // generation of the highest object that is there, whether it opens or not
+	closed  int         // objects of higher generations that are whole and do not open: the key was changed
 }
 
 // listRings lists the ring's objects and their second copies, highest generation first, then by name.
@@ -117,10 +117,11 @@ func (r *Repo) joinRings(ctx context.Context, kek crypt.KEK) (*joined, error) {
 		if damaged {
 			r.warn("%s is damaged or gone; its second copy helps where there is one", n.path())
 		}
-		var g *crypt.Ring
-		if err == nil {
-			g, err = crypt.OpenRing(b, r.boot.Repository, n.gen, kek.Key)
+		if err != nil {
+			firstErr = cmpErr(firstErr, err)
+			continue
 		}
+		g, err := crypt.OpenRing(b, r.boot.Repository, n.gen, kek.Key)
 		switch {
 		case err != nil:
 			firstErr = cmpErr(firstErr, err)
@@ -215,6 +216,9 @@ func (r *Repo) change(ctx context.Context, edit func(*crypt.Ring) (bool, error))
 		j, err := r.joinRings(ctx, kek)
 		if err != nil {
 			return err
+		}
+		if j.closed > 0 {
+			return errs.WithHint(errs.New(errs.Denied, "the repository's key was changed since it was opened"), "open it again")
 		}
 		changed, err := edit(j.top)
 		if err != nil {
