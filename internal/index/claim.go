@@ -60,7 +60,7 @@ func (x *Index) claimable(s id.Short) (found bool) {
 	}
 	for _, v := range *x.views.Load() {
 		err := v.find(&s, func(p place) bool {
-			found = v.state(p.pack)&(stateClaims|stateShadow) == stateClaims
+			found = v.state(p.pack)&(stateClaims|stateIgnored) == stateClaims
 			return !found
 		})
 		if err == nil && found {
@@ -73,7 +73,7 @@ func (x *Index) claimable(s id.Short) (found bool) {
 // state of a pack; a number outside the table, which only a damaged row has, is good for nothing.
 func (v *view) state(pack uint32) packState {
 	if uint64(pack) >= uint64(len(v.states)) {
-		return stateShadow
+		return stateIgnored
 	}
 	return v.states[pack]
 }
@@ -96,7 +96,7 @@ func (x *Index) Copies(dst []Location, s id.Short) []Location {
 		// A damaged block tells of nothing; whoever misses a blob calls Refresh, which makes the run anew.
 		_ = v.find(&s, func(p place) bool {
 			state := v.state(p.pack)
-			if state&stateShadow != 0 {
+			if state&stateIgnored != 0 {
 				return true
 			}
 			e := v.pack(p.pack)

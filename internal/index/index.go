@@ -169,7 +169,7 @@ func (x *Index) compact(views []view) ([]view, error) {
 	merged := view{run: r, states: make([]packState, 0, r.packs)}
 	for _, v := range old {
 		for _, s := range v.states {
-			if s&stateShadow == 0 {
+			if s&stateIgnored == 0 {
 				merged.states = append(merged.states, s)
 			}
 		}
@@ -220,7 +220,8 @@ func (x *Index) Stats() Stats {
 	return s
 }
 
-// Close gives up the mappings. What the session added stays in the cache. No other method may be called any more.
+// Close gives up the mappings. What the session added stays in the cache. No other method may be called any more, but
+// Close again.
 func (x *Index) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -159,6 +160,9 @@ func readAt(ctx context.Context, st store.Store, name string, p []byte, off int6
 		_, err := io.ReadFull(r, p)
 		return err
 	})
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = errs.As(errs.Corrupt, err) // its size was known
+	}
 	return err
 }
 

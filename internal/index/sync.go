@@ -32,48 +32,102 @@ const (
 type packState uint8
 
 const (
-	stateUsable packState = 1 << iota // in a committed fate, not gone, not condemned
-	stateClaims                       // usable, and told of by the pack itself or a committed index object
-	stateShadow                       // another entry tells of the same pack at least as well
+	stateUsable  packState = 1 << iota // in a committed fate, not gone, not condemned: good for reading first
+	stateClaims                        // usable, and told of by the pack itself or a committed index object
+	stateIgnored                       // gone, or never committed, or another entry tells of the pack at least as well
 )
 
-// known is what a state of the repository says, in the form that thousands of packs are looked up in.
+// known is what a state of the repository says of packs, in the form that thousands of packs are looked up in: about
+// 150 bytes a pack, for as long as a sync takes.
 type known struct {
+	state   *session.State
 	seed    maphash.Seed
-	usable  map[uint64]record.Pack
+	packs   map[uint64]*listing
 	trusted map[id.Name]bool // index objects that serve claims; the zero name stands for packs' own directories
 }
+
+// listing is a pack that a committed fate lists or calls gone.
+type listing struct {
+	ref     record.Pack
+	usable  bool
+	gone    bool
+	covered uint8 // coveredRead, coveredClaims
+}
+
+const (
+	coveredRead   = 1 << iota // something tells of the pack
+	coveredClaims             // something trusted tells of it
+)
 
 // hash stands for a pack in tables. A collision needs knowledge of the seed, which is made anew each time.
 func (k *known) hash(p record.Pack) uint64 { return maphash.Comparable(k.seed, p) }
 
 func newKnown(st *session.State) (*known, error) {
-	k := &known{seed: maphash.MakeSeed(), usable: map[uint64]record.Pack{}, trusted: map[id.Name]bool{{}: true}}
+	k := &known{state: st, seed: maphash.MakeSeed(), packs: map[uint64]*listing{}, trusted: map[id.Name]bool{{}: true}}
 	for _, n := range st.CommittedIndexes() {
 		k.trusted[n] = true
 	}
-	err := st.Packs(func(p record.Pack) error {
-		k.usable[k.hash(p)] = p
-		return nil
-	})
-	return k, err
-}
-
-// covered is the set of packs of which something trusted tells.
-func (k *known) covered(runs []*run) map[uint64]bool {
-	m := map[uint64]bool{}
-	for _, r := range runs {
-		for i := range uint32(r.packs) {
-			if p := r.pack(i); k.trusted[r.source(p.source)] {
-				m[k.hash(p.ref)] = true
+	err := st.Fates(func(f *session.Fate) error {
+		if !f.Committed() {
+			return nil
+		}
+		for _, p := range f.Packs {
+			k.list(p)
+		}
+		if f.Kind == record.Rescue {
+			for _, p := range f.Gone {
+				k.list(p).gone = true
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return m
+	return k, st.Packs(func(p record.Pack) error {
+		k.list(p).usable = true
+		return nil
+	})
+}
+
+func (k *known) list(p record.Pack) *listing {
+	h := k.hash(p)
+	l := k.packs[h]
+	if l == nil {
+		l = &listing{ref: p}
+		k.packs[h] = l
+	}
+	return l
+}
+
+// cover notes which packs the runs tell of.
+func (k *known) cover(runs []*run) {
+	for _, r := range runs {
+		for i := range uint32(r.packs) {
+			p := r.pack(i)
+			k.coverPack(p.ref, r.source(p.source))
+		}
+	}
+}
+
+// coverPack notes that a source tells of a pack and reports whether that is news.
+func (k *known) coverPack(p record.Pack, source id.Name) (news bool) {
+	bits := uint8(coveredRead)
+	if k.trusted[source] {
+		bits |= coveredClaims
+	}
+	l := k.packs[k.hash(p)]
+	if l == nil {
+		// No committed fate lists it yet. If one does later, its source tells whether to trust what was read.
+		return true
+	}
+	news = bits&^l.covered != 0 && !l.gone
+	l.covered |= bits
+	return news
 }
 
 // views gives each pack of each run its state. own are the packs of the running session, which no fate names yet. Of
-// several entries for one pack the best counts and the others are shadows.
+// several entries for one pack the best counts and the others are ignored.
 func (k *known) views(runs []*run, own map[record.Pack]id.Session) []view {
 	best := map[uint64]*packState{}
 	views := make([]view, len(runs))
@@ -81,23 +135,21 @@ func (k *known) views(runs []*run, own map[record.Pack]id.Session) []view {
 		v := view{run: r, states: make([]packState, r.packs)}
 		for j := range v.states {
 			p := r.pack(uint32(j))
-			h := k.hash(p.ref)
 			s := &v.states[j]
-			_, usable := k.usable[h]
-			_, mine := own[p.ref]
-			if usable || mine {
-				*s = stateUsable
-				if k.trusted[r.source(p.source)] {
-					*s |= stateClaims
-				}
+			if *s = k.stateOf(p.ref, own); *s == stateIgnored {
+				continue
 			}
+			if *s&stateUsable != 0 && k.trusted[r.source(p.source)] {
+				*s |= stateClaims
+			}
+			h := k.hash(p.ref)
 			switch other := best[h]; {
 			case other == nil:
 				best[h] = s
 			case *other >= *s:
-				*s |= stateShadow
+				*s = stateIgnored
 			default:
-				*other |= stateShadow
+				*other = stateIgnored
 				best[h] = s
 			}
 		}
@@ -106,15 +158,31 @@ func (k *known) views(runs []*run, own map[record.Pack]id.Session) []view {
 	return views
 }
 
+func (k *known) stateOf(p record.Pack, own map[record.Pack]id.Session) packState {
+	l := k.packs[k.hash(p)]
+	_, mine := own[p]
+	switch {
+	case mine, l != nil && l.usable:
+		return stateUsable
+	case l != nil && l.gone:
+		return stateIgnored
+	case l != nil:
+		return 0 // condemned, or of a writer that serves no claims: good for reading
+	}
+	if _, decided := k.state.Fate(p.Session); decided {
+		return stateIgnored // of a session that came to nothing
+	}
+	return 0
+}
+
 // syncer reads what the cache does not know yet.
 type syncer struct {
 	x    *Index
 	k    *known
 	runs []*run
 
-	mu      sync.Mutex // guards what follows
-	t       table
-	covered map[uint64]bool
+	mu sync.Mutex // guards what follows, and k.packs while readers run
+	t  table
 }
 
 // syncLocked brings the runs up to date with st: it reads index objects that no run covers, then the directories of
@@ -130,7 +198,8 @@ func (x *Index) syncLocked(ctx context.Context, st *session.State) error {
 		}
 	}
 	runs := x.intact()
-	s := &syncer{x: x, k: k, runs: runs, covered: k.covered(runs)}
+	k.cover(runs)
+	s := &syncer{x: x, k: k, runs: runs}
 	if err := s.readObjects(ctx); err != nil {
 		return err
 	}
@@ -216,12 +285,9 @@ func (s *syncer) add(source id.Name, packs []Pack) error {
 	defer s.mu.Unlock()
 	s.t.source(source) // an object whose packs are all known is read once, too
 	for _, p := range packs {
-		h := s.k.hash(p.Ref)
-		if s.covered[h] {
-			continue
+		if s.k.coverPack(p.Ref, source) {
+			s.t.add(source, p)
 		}
-		s.covered[h] = s.k.trusted[source]
-		s.t.add(source, p)
 	}
 	if s.t.full() {
 		return s.spill()
@@ -229,12 +295,17 @@ func (s *syncer) add(source id.Name, packs []Pack) error {
 	return nil
 }
 
-// readDirectories reads the directories of usable packs that nothing trusted tells of.
+// readDirectories reads the directories of committed packs that nothing tells of, and of usable ones that nothing trusted
+// tells of.
 func (s *syncer) readDirectories(ctx context.Context) error {
 	var list []record.Pack
-	for h, p := range s.k.usable {
-		if !s.covered[h] {
-			list = append(list, p)
+	for _, l := range s.k.packs {
+		need := uint8(coveredRead)
+		if l.usable {
+			need = coveredClaims
+		}
+		if !l.gone && l.covered&need == 0 {
+			list = append(list, l.ref)
 		}
 	}
 	slices.SortFunc(list, comparePacks)

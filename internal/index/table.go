@@ -60,7 +60,7 @@ func (t *table) write(f runFile, repo id.Repository) error {
 	return w.finish()
 }
 
-// merge writes one run that holds what the views hold, but for packs that are shadows. It walks the runs side by side;
+// merge writes one run that holds what the views hold, but for packs that are ignored. It walks the runs side by side;
 // memory is the filter and the fences of the new run and 4 bytes a pack.
 func merge(f runFile, repo id.Repository, views []view) error {
 	return guard(func() error { return mergeViews(f, repo, views) })
@@ -76,7 +76,7 @@ func mergeViews(f runFile, repo id.Repository, views []view) error {
 		upper += v.rows
 		m.numbers[i] = make([]uint32, v.packs)
 		for j := range m.numbers[i] {
-			if v.states[j]&stateShadow != 0 {
+			if v.states[j]&stateIgnored != 0 {
 				m.numbers[i][j] = dropped
 				continue
 			}

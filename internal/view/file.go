@@ -53,36 +53,30 @@ func (v *View) Extents(ctx context.Context, e *tree.Entry, fn func(Extent) error
 	}
 }
 
-// direct lists the blobs of a direct content.
+// direct lists the blobs of a direct content. The length of the last one is what is left of the file, should the index
+// not know it.
 func (v *View) direct(ctx context.Context, e *tree.Entry) ([]tree.Extent, error) {
 	ids := e.Content.IDs
-	if len(ids) == 1 {
-		return []tree.Extent{{Length: e.Size, ID: ids[0]}}, nil
-	}
 	list := make([]tree.Extent, len(ids))
 	var off uint64
 	for i, b := range ids {
-		n, err := v.length(ctx, b)
-		if err != nil {
-			if i < len(ids)-1 || off > e.Size {
+		var n uint64
+		if l, ok := v.index.Lookup(b.Short()); ok {
+			n = uint64(l.RawLen)
+		} else if i == len(ids)-1 && e.Flags&tree.Partial == 0 && off <= e.Size {
+			n = e.Size - off
+		} else {
+			// The reader takes a newer listing before it gives a blob up.
+			p, err := v.blobs.Get(ctx, crypt.KindData, b, nil)
+			if err != nil {
 				return nil, &tree.LostExtentError{Page: b, Offset: off, Length: e.Size - min(off, e.Size), Err: err}
 			}
-			n = e.Size - off // the last one is what is left
+			n = uint64(len(p))
 		}
 		list[i] = tree.Extent{Offset: off, Length: n, ID: b}
 		off += n
 	}
 	return list, nil
-}
-
-// length returns the length of a data blob.
-func (v *View) length(ctx context.Context, b id.ID) (uint64, error) {
-	if l, ok := v.index.Lookup(b.Short()); ok {
-		return uint64(l.RawLen), nil
-	}
-	// The reader takes a newer listing before it gives a blob up.
-	p, err := v.blobs.Get(ctx, crypt.KindData, b, nil)
-	return uint64(len(p)), err
 }
 
 // File reads the content of one regular file. It keeps one blob of it, 1 MiB as a rule. It is safe for concurrent use.
