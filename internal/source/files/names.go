@@ -28,6 +28,9 @@ func (n *names) reset() {
 	n.arena, n.ents = n.arena[:0], n.ents[:0]
 }
 
+// shrink gives the memory back.
+func (n *names) shrink() { n.arena, n.ents = nil, nil }
+
 func (n *names) add(name []byte, typ tree.Type) {
 	var prefix [8]byte
 	copy(prefix[:], name)
@@ -55,18 +58,4 @@ func (n *names) sort() {
 	n.ents = slices.CompactFunc(n.ents, func(a, b ent) bool {
 		return a.key == b.key && a.len == b.len && bytes.Equal(n.name(&a), n.name(&b))
 	})
-}
-
-// find reports whether the sorted listing holds a name.
-func (n *names) find(name []byte) (*ent, bool) {
-	i, ok := slices.BinarySearchFunc(n.ents, name, func(e ent, name []byte) int { return bytes.Compare(n.name(&e), name) })
-	if !ok {
-		return nil, false
-	}
-	return &n.ents[i], true
-}
-
-// filter keeps the names for which keep returns true.
-func (n *names) filter(keep func(name []byte, typ tree.Type) bool) {
-	n.ents = slices.DeleteFunc(n.ents, func(e ent) bool { return !keep(n.name(&e), e.typ) })
 }

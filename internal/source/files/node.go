@@ -83,20 +83,21 @@ type node struct {
 	handle  *dirHandle
 
 	// The rest is guarded by walk.mu.
-	listed   bool
-	counted  bool     // nodeCost stands in walk.ahead for it
-	list     *names   // its names, when they are in memory
-	err      error    // it could not be listed
-	supply   supplier // the names that no batch has yet; nil when there are none left
-	parts    [][]sub  // subdirectories, by batch
-	partList []*names // the names of parts
-	batches  []*batch // taken, in order, and not yet emitted
-	busy     int      // batches that are being looked up
-	part     int      // the next subdirectory to take: parts[part][sub]
-	sub      int
-	taken    int     // subdirectories taken so far
-	kids     []*node // taken, in order, and not yet emitted
-	open     bool    // it stands in walk.open
+	listed    bool
+	counted   bool      // nodeCost stands in walk.ahead for it
+	list      *names    // its names, when they are in memory
+	err       error     // it could not be listed
+	supply    supplier  // the names that no batch has yet; nil when there are none left
+	parts     [][]sub   // subdirectories, by batch
+	partNames []*names  // the names of parts
+	spool     *subSpool // takes the subdirectories of a large directory instead
+	batches   []*batch  // taken, in order, and not yet emitted
+	busy      int       // batches that are being looked up
+	part      int       // the next subdirectory to take is parts[part][sub]; with spool, the next part to go there
+	sub       int
+	taken     int     // subdirectories taken so far
+	kids      []*node // taken, in order, and not yet emitted
+	open      bool    // it stands in walk.open
 }
 
 // supplier hands out the names of a listing in order.
@@ -150,37 +151,62 @@ func (n *node) before(o *node) bool {
 	return a.order < b.order
 }
 
-// hasSub reports whether a subdirectory is left to take. Subdirectories are known when all names were looked up.
+// hasSubLocked reports whether a subdirectory is left to take. Subdirectories are known when all names were looked up.
 func (n *node) hasSubLocked() bool {
 	if !n.listed || n.supply != nil || n.busy > 0 {
 		return false
 	}
+	if n.spool != nil {
+		return n.spool.left > 0
+	}
 	for n.part < len(n.parts) && n.sub == len(n.parts[n.part]) {
-		n.parts[n.part], n.partList[n.part] = nil, nil
+		n.parts[n.part], n.partNames[n.part] = nil, nil
 		n.part, n.sub = n.part+1, 0
 	}
 	return n.part < len(n.parts)
 }
 
-// takeSub makes the node of the next subdirectory.
-func (n *node) takeSubLocked() *node {
-	s := &n.parts[n.part][n.sub]
-	list := n.partList[n.part]
-	n.sub++
-	own := make([]byte, s.len+1)
-	copy(own, list.arena[s.off:])
-	own[s.len] = 0
+// foundLocked notes the subdirectories of a batch that was looked up.
+func (n *node) foundLocked(part int, found []sub) {
+	n.parts[part] = append(make([]sub, 0, len(found)), found...)
+	if n.spool == nil {
+		return
+	}
+	for n.part < len(n.parts) && n.parts[n.part] != nil { // in order: a batch may be done before the one before it
+		for i := range n.parts[n.part] {
+			s := &n.parts[n.part][i]
+			n.spool.put(s, n.partNames[n.part].at(s.off, s.len))
+		}
+		n.parts[n.part], n.partNames[n.part] = nil, nil
+		n.part++
+	}
+}
+
+// takeSubLocked makes the node of the next subdirectory.
+func (n *node) takeSubLocked() (*node, error) {
+	var s sub
+	var name []byte
+	if n.spool != nil {
+		var err error
+		if s, name, err = n.spool.take(); err != nil {
+			return nil, err
+		}
+	} else {
+		s = n.parts[n.part][n.sub]
+		n.sub++
+		name = append(make([]byte, 0, int(s.len)+1), n.partNames[n.part].at(s.off, s.len)...)
+	}
 	k := &node{
-		parent: n, name: own[:s.len], depth: n.depth + 1, order: n.taken, flags: s.flags,
-		root: n.root.child(own[:s.len]), dev: s.dev, ino: s.ino, fs: s.fs, rules: n.rules,
-		pathLen: n.pathLen + min(n.pathLen, 1) + int(s.len),
+		parent: n, name: name, depth: n.depth + 1, order: n.taken, flags: s.flags,
+		root: n.root.child(name), dev: s.dev, ino: s.ino, fs: s.fs, rules: n.rules,
+		pathLen: n.pathLen + min(n.pathLen, 1) + len(name),
 	}
 	if s.err != nil {
 		k.listed, k.err = true, s.err
 	}
 	n.taken++
 	n.kids = append(n.kids, k)
-	return k
+	return k, nil
 }
 
 // hasWork reports whether a walker can take something of n.

@@ -25,6 +25,7 @@ type Source struct {
 	paths    []string // the roots' absolute paths
 	filter   *filter
 	walkers  int
+	maxNames int // see gatherer; smaller in tests
 	dirs     *dirCache
 	systems  systemTable
 	owners   owners
@@ -54,7 +55,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{opts: o, paths: paths, roots: newRoots(paths), walkers: o.Walkers, dirs: newDirCache(), euid: effectiveUser()}
+	s := &Source{opts: o, paths: paths, roots: newRoots(paths), walkers: o.Walkers, dirs: newDirCache(), euid: effectiveUser(), maxNames: maxNames}
 	if s.filter, err = o.Filter.compile(); err != nil {
 		return nil, err
 	}

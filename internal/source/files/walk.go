@@ -29,6 +29,7 @@ type walk struct {
 	open    []*node   // directories with work to take, the first in the order of the emission at the end
 	ahead   int       // what is looked up and not yet emitted
 	ended   bool
+	failed  error // the source is broken
 
 	spareRecs  [][]rec
 	spareNames []*names
@@ -87,13 +88,17 @@ func (w *walk) walker() {
 
 // takeLocked takes the first piece of work in the order of the emission, if there is room for what it yields.
 func (w *walk) takeLocked() (work, bool) {
-	for len(w.open) > 0 && w.ahead < maxAhead {
+	for len(w.open) > 0 && w.ahead < maxAhead && w.failed == nil {
 		n := w.open[len(w.open)-1]
 		switch {
 		case n.listed && n.err == nil && n.supply != nil:
 			return w.takeBatchLocked(n), true
 		case n.hasSubLocked():
-			k := n.takeSubLocked()
+			k, err := n.takeSubLocked()
+			if err != nil {
+				w.failed = err
+				return work{}, false
+			}
 			if k.listed { // it could not even be looked up
 				continue
 			}
@@ -115,7 +120,7 @@ func (w *walk) takeBatchLocked(n *node) work {
 		n.supply = nil
 	}
 	b.part = len(n.parts)
-	n.parts, n.partList = append(n.parts, nil), append(n.partList, b.names)
+	n.parts, n.partNames = append(n.parts, nil), append(n.partNames, b.names)
 	n.batches = append(n.batches, b)
 	n.busy++
 	return work{n, b}
@@ -140,11 +145,12 @@ func (w *walk) doLocked(k *worker, job work) {
 		w.ahead += nodeCost
 		if b = l.first; b != nil {
 			n.batches = append(n.batches, b)
-			n.parts, n.partList = append(n.parts, found), append(n.partList, b.names)
+			n.parts, n.partNames, n.spool = append(n.parts, nil), append(n.partNames, b.names), l.spool
+			n.foundLocked(0, found)
 		}
 	} else {
 		n.busy--
-		n.parts[b.part] = found
+		n.foundLocked(b.part, found)
 	}
 	if b != nil {
 		b.done = true
@@ -196,7 +202,11 @@ func (w *walk) run(ctx context.Context, yield func(*source.Item, error) bool) {
 	}
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
-		kid := e.nextKid(n)
+		kid, err := e.nextKid(n)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		if kid == nil {
 			w.retire(n)
 			stack[len(stack)-1] = nil
@@ -216,22 +226,26 @@ func (w *walk) run(ctx context.Context, yield func(*source.Item, error) bool) {
 }
 
 // nextKid returns the next subdirectory of n, taken long ago or taken now, or nil.
-func (e *emitter) nextKid(n *node) *node {
+func (e *emitter) nextKid(n *node) (*node, error) {
 	w := e.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(n.kids) == 0 {
-		if !n.hasSubLocked() {
-			return nil
+		if w.failed != nil || !n.hasSubLocked() {
+			return nil, w.failed
 		}
-		if k := n.takeSubLocked(); !k.listed {
+		k, err := n.takeSubLocked()
+		if err != nil {
+			return nil, err
+		}
+		if !k.listed {
 			w.doLocked(e.k, work{n: k})
 		}
 	}
 	k := n.kids[0]
 	n.kids[0] = nil
 	n.kids = n.kids[1:]
-	return k
+	return k, nil
 }
 
 // emitDir emits the entries of a directory, and reports whether to go on.

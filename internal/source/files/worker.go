@@ -23,6 +23,7 @@ type listing struct {
 	first  *batch // its first names, looked up
 	subs   []sub  // the subdirectories among them
 	supply supplier
+	spool  *subSpool // of a directory of more than one batch that does not fit in memory
 	err    error
 }
 
@@ -32,7 +33,7 @@ func (k *worker) list(n *node) listing {
 	if n.depth >= maxDepth || n.pathLen >= maxPath {
 		return listing{err: &classError{tree.ErrTooLarge, fmt.Errorf("list: deeper than %d components or %d bytes", maxDepth, maxPath)}}
 	}
-	g := gatherer{list: k.w.takeNames(), dir: k.s.opts.TempDir}
+	g := gatherer{list: k.w.takeNames(), limit: k.s.maxNames, dir: k.s.opts.TempDir}
 	n.list = g.list
 	if n.flags&recImplied == 0 {
 		h, err := k.s.dirs.acquire(n)
@@ -51,23 +52,33 @@ func (k *worker) list(n *node) listing {
 	}
 	if n.root != nil {
 		for _, c := range n.root.children {
-			g.add([]byte(c.name), 0) // dropped again by sort where the listing has it
+			if err := g.add([]byte(c.name), 0); err != nil { // sort drops it where the listing has it
+				g.discard()
+				return listing{err: err}
+			}
 		}
 	}
 	supply, err := g.finish()
 	if err != nil {
 		return listing{err: err}
 	}
-	b, last, err := supply.next()
-	if err != nil {
-		supply.close()
-		return listing{err: err}
+	var l listing
+	if g.runs != nil {
+		if l.spool, err = newSubSpool(g.dir); err != nil {
+			supply.close()
+			return listing{err: fmt.Errorf("keep the subdirectories of a large directory: %w", err)}
+		}
 	}
-	if last {
+	b, last, err := supply.next()
+	if err != nil || last {
 		supply.close()
 		supply = nil
 	}
-	return listing{first: b, subs: k.lookupBatch(n, b), supply: supply}
+	if err != nil {
+		return listing{err: err}
+	}
+	l.first, l.subs, l.supply = b, k.lookupBatch(n, b), supply
+	return l
 }
 
 // readRules looks for files that mark the directory, and for ignore files.
