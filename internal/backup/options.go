@@ -13,6 +13,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
+	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/source"
 )
 
@@ -53,9 +54,10 @@ type Options struct {
 	Verbose         bool // an event for each entry, not only for failures
 
 	Level              codec.Level
-	Workers            int           // 0: one for each processor
-	CheckpointInterval time.Duration // 0: DefaultCheckpointInterval; below 0: never
-	CheckpointBytes    int64         // of content read; 0: DefaultCheckpointBytes; below 0: never
+	coder              func() segment.Coder // instead of one of Level; tests break it
+	Workers            int                  // 0: one for each processor
+	CheckpointInterval time.Duration        // 0: DefaultCheckpointInterval; below 0: never
+	CheckpointBytes    int64                // of content read; 0: DefaultCheckpointBytes; below 0: never
 
 	// Interrupt asks for a checkpoint and an end when it is closed. The context's end gives up at once.
 	Interrupt <-chan struct{}

@@ -165,8 +165,11 @@ func (r *run) open(ctx context.Context, parent, check *session.Snapshot) error {
 	if err := r.adopt(ctx, adopted); err != nil {
 		return err
 	}
-	level := o.Level
-	r.writer = blob.NewWriter(ctx, o.Repo, r.sess, r.index, blob.Options{Coder: func() segment.Coder { return newCoder(level) }})
+	coder := o.coder
+	if coder == nil {
+		coder = func() segment.Coder { return newCoder(o.Level) }
+	}
+	r.writer = blob.NewWriter(ctx, o.Repo, r.sess, r.index, blob.Options{Coder: coder})
 	r.domain = o.Repo.Domain()
 	if r.chunker, err = chunk.New(r.domain.ChunkKey(), average); err != nil {
 		return err
