@@ -24,7 +24,8 @@ type mounts struct {
 	more    bool            // the scan is not at its end
 	under   []byte          // the directory found lost last
 	isUnder bool
-	fresh   bool // the last answer of lost was the first of its directory
+	deleted map[string]bool // directories kept from a lost mount that are deleted now: so is what is below them
+	fresh   bool            // the last answer of lost was the first of its directory
 }
 
 // next tells where the scan stands before the parent's entries up to there are judged.
@@ -59,12 +60,25 @@ func (m *mounts) lost(dir []byte, old *tree.Entry) error {
 	}
 	m.isUnder = false
 	if m.more && bytes.Equal(dir, m.scanDir) || m.begun && bytes.Equal(dir, m.before) {
-		return nil // the directory is not empty
+		m.delete(dir, old) // the directory is not empty
+		return nil
 	}
-	gone := m.changed[string(dir)] || old.Flags&tree.Stale != 0 && old.ErrClass == tree.ErrMount
-	if !gone {
+	kept := old.Flags&tree.Stale != 0 && old.ErrClass == tree.ErrMount && !m.deleted[string(dir)]
+	if !kept && !m.changed[string(dir)] {
+		m.delete(dir, old)
 		return nil
 	}
 	m.under, m.isUnder, m.fresh = append(m.under[:0], dir...), true, true
 	return errMount
+}
+
+// delete remembers a deleted directory whose entries the parent kept from a lost mount.
+func (m *mounts) delete(dir []byte, old *tree.Entry) {
+	if old.Type != tree.Dir || old.Flags&tree.Stale == 0 {
+		return
+	}
+	if m.deleted == nil {
+		m.deleted = map[string]bool{}
+	}
+	m.deleted[string(tree.JoinPath(nil, dir, old.Name))] = true
 }

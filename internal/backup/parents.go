@@ -93,6 +93,7 @@ func (r *run) setParents(parent, check *session.Snapshot) error {
 // lostPage goes on behind a damaged page of a parent: what it told of is read anew, and the page is not counted on
 // any more.
 func (r *run) lostPage(l *tree.LostError) error {
+	r.damaged.Store(true)
 	r.index.Distrust(l.Page.ID.Short())
 	r.warn(fmt.Errorf("the parent snapshot is damaged, so files are read that may be unchanged (run nacre check): %w", l))
 	return nil

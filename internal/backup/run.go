@@ -68,6 +68,7 @@ type run struct {
 	fresh   atomic.Int64 // bytes read since the last checkpoint
 	past    []id.Session // checkpoints that this run makes needless when it commits
 	adopted map[string]bool
+	damaged atomic.Bool // a page of a parent was found damaged
 	// donePacks is how many packs were written when the last checkpoint was made.
 	donePacks int64
 

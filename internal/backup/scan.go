@@ -198,6 +198,7 @@ func (s *scanner) unread(it *source.Item, old tree.Old) op {
 	e := it.Entry
 	o := op{do: addBare, verdict: event.Failed, err: errors.New(e.ErrText), class: e.ErrClass}
 	o.entry = *e.Clone()
+	o.entry.Size, o.entry.Content = 0, tree.Content{}
 	if old.Ok() {
 		o.do, o.old = addStale, old.Retain()
 	}

@@ -40,7 +40,23 @@ type worker struct {
 
 func (r *run) newWorker() *worker {
 	k := r.writer.Worker()
-	return &worker{run: r, store: k, pages: r.pages.Store(k), buf: make([]byte, bufferSize)}
+	return &worker{run: r, store: k, pages: &carefulPages{r.pages.Store(k), r}, buf: make([]byte, bufferSize)}
+}
+
+// carefulPages stores pages anew that are known already, once nothing is certain any more: the user asked to read
+// everything, or a page of the parent was found damaged. Behind a damaged interior page and in extent lists may be
+// more that nobody looked at.
+type carefulPages struct {
+	tree.PageStore
+	run *run
+}
+
+// Put implements tree.PageStore.
+func (p *carefulPages) Put(ctx context.Context, kind tree.Kind, page []byte) (id.ID, error) {
+	if r := p.run; r.o.Force || r.damaged.Load() {
+		r.index.Distrust(r.domain.ID(crypt.Kind(kind), page).Short())
+	}
+	return p.PageStore.Put(ctx, kind, page)
 }
 
 // work takes stripes of big files and batches until there are no more.
