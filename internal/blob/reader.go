@@ -140,6 +140,11 @@ func (r *Reader) fetchSegment(ctx context.Context, p *pack.Reader, ref record.Pa
 	defer buffers.Put(buf)
 	from, to := aligned(s.Offset, s.Offset+int64(s.Len), ref.Size)
 	all, err := r.fetch(ctx, ref, (*buf)[:0], from, to)
+	if missed(ctx, err) {
+		// In a pack that is cut short the segment may be whole and the range around it not.
+		from = s.Offset
+		all, err = r.fetch(ctx, ref, (*buf)[:0], from, from+int64(s.Len))
+	}
 	if err != nil {
 		return nil, err
 	}
