@@ -11,6 +11,7 @@ import (
 
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/source"
+	"github.com/nacre-backup/nacre/internal/source/sourcetest"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
@@ -162,4 +163,15 @@ func TestOptionsAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	sourcetest.Run(t, func(t *testing.T) sourcetest.Fixture {
+		s, err := New(Options{Name: "a/b", Reader: strings.NewReader("hello")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sourcetest.Fixture{Source: s, Content: map[string][]byte{"stdin/a/b": []byte("hello")}, Stream: true}
+	})
 }
