@@ -54,7 +54,7 @@ func compile(text string, asBytes bool) ([]component, error) {
 	for {
 		if p.text == "" || p.text[0] == '/' || strings.HasPrefix(p.text, `\/`) {
 			raw := text[begin : len(text)-len(p.text)]
-			if raw == "**" {
+			if len(raw) >= 2 && strings.Trim(raw, "*") == "" { // git takes "***" for it, too
 				cur = component{anyDirs: true}
 			}
 			comps = appendComponent(comps, cur)
@@ -236,7 +236,9 @@ func (c *component) match(name []byte) bool {
 	var again []byte
 	for {
 		if ti < len(c.toks) && c.toks[ti].kind == tokStar {
-			ti++
+			if ti++; ti == len(c.toks) {
+				return true
+			}
 			star, again = ti, name
 			continue
 		}
