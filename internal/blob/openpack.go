@@ -51,7 +51,7 @@ func (w *Writer) reserve(ctx context.Context, c crypt.Class, n, blobs int) (*ope
 	if err := w.failure(); err != nil {
 		return nil, pack.Ticket{}, err
 	}
-	p, err := w.newPack(ctx, c)
+	p, err := w.newPack(c)
 	if err != nil {
 		return nil, pack.Ticket{}, fmt.Errorf("begin a pack: %w", err)
 	}
@@ -64,7 +64,7 @@ func (w *Writer) reserve(ctx context.Context, c crypt.Class, n, blobs int) (*ope
 	return p, t, nil
 }
 
-func (w *Writer) newPack(ctx context.Context, c crypt.Class) (*openPack, error) {
+func (w *Writer) newPack(c crypt.Class) (*openPack, error) {
 	h, key, err := w.repo.NewHeader(c)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (w *Writer) newPack(ctx context.Context, c crypt.Class) (*openPack, error) 
 	var target io.Writer
 	var streamer store.Streamer
 	if store.As(w.repo.Store(), &streamer) {
-		if p.stream, err = streamer.Stream(ctx); err != nil {
+		if p.stream, err = w.stream(streamer); err != nil {
 			return nil, err
 		}
 		target = p.stream

@@ -14,6 +14,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/session"
+	"github.com/nacre-backup/nacre/internal/store"
 )
 
 // Options says how blobs are written.
@@ -33,6 +34,8 @@ type Writer struct {
 	// background runs fn in a goroutine of its own, under the context of the run, when no other runs any more.
 	background func(fn func(context.Context) error)
 	tasks      sync.WaitGroup
+	// stream begins an object under the context of the run: a pack outlives the call that opened it.
+	stream func(store.Streamer) (store.Stream, error)
 	err        atomic.Pointer[error] // the first failure
 
 	mu      sync.Mutex
@@ -51,6 +54,7 @@ var ErrClosed = errors.New("the blob writer is closed")
 // NewWriter makes the writer of a session. ctx is that of the run: when it ends, packs being put are given up.
 func NewWriter(ctx context.Context, r *repo.Repo, s *session.Session, x *index.Index, o Options) *Writer {
 	w := &Writer{repo: r, index: x, coder: o.Coder, session: s, open: map[crypt.Class]*openPack{}}
+	w.stream = func(s store.Streamer) (store.Stream, error) { return s.Stream(ctx) }
 	one := make(chan struct{}, 1) // one task at a time: a pack in memory is 32 MiB
 	w.background = func(fn func(context.Context) error) {
 		one <- struct{}{} // ends within a second after ctx does: so does the task

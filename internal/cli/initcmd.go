@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nacre-backup/nacre/internal/crypt"
+	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/repo"
+)
+
+// initFlags are the flags of init.
+type initFlags struct {
+	encryption string
+	cipher     string
+	yes        bool
+}
+
+func (a *app) initCommand() *cobra.Command {
+	var f initFlags
+	cmd := &cobra.Command{
+		Use:     "init [FOLDER]",
+		Short:   "Make a repository",
+		GroupID: groupDaily,
+		Long: `Make a repository in FOLDER (or where --repo or $NACRE_REPOSITORY says). The
+folder is made if it is missing; one that holds other files is refused.
+
+The repository is encrypted. It opens with a password (asked for twice, or
+given by --password-file, --password-command or $NACRE_PASSWORD), with a
+keyfile (--keyfile names an existing one), or, with --encryption key, with a
+key that is generated and kept in your configuration folder.
+
+Without the password or key nobody can read it, and nobody can help: run
+"nacre key kit" and keep the 24 recovery words on paper.`,
+		Example: example(`nacre init --encryption key "$HOME/backup"`,
+			`NACRE_PASSWORD_FILE="$HOME/password" nacre init --repo "$HOME/backup"`),
+		Args: between(0, 1, "the folder"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runInit(cmd.Context(), f, args) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.encryption, "encryption", "auto", "how it is protected: auto (the secret given, else a password), key, or none")
+	fl.StringVar(&f.cipher, "cipher", "auto", "auto, aes256-gcm or chacha20-poly1305")
+	fl.BoolVarP(&f.yes, "yes", "y", false, "do not ask before making a repository without encryption")
+	return cmd
+}
+
+func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
+	if len(args) == 1 {
+		if a.global.repo != "" && a.root.PersistentFlags().Changed("repo") {
+			return errs.New(errs.Usage, "a folder and --repo exclude each other")
+		}
+		a.global.repo = args[0]
+	}
+	at, _, err := a.location()
+	if err != nil {
+		return err
+	}
+	if err := a.refuseForeign(at); err != nil {
+		return err
+	}
+	n := newRepo{}
+	switch f.cipher {
+	case "auto":
+		n.suite = suite()
+	case "aes256-gcm":
+		n.suite = crypt.SuiteAES
+	case "chacha20-poly1305":
+		n.suite = crypt.SuiteChaCha
+	default:
+		return errs.New(errs.Usage, "--cipher %s: want auto, aes256-gcm or chacha20-poly1305", f.cipher)
+	}
+	var v *vault
+	keyPath := ""
+	switch f.encryption {
+	case "auto":
+		if n.credential, err = a.newCredential(ctx); err != nil {
+			return err
+		}
+	case "key":
+		v, err = a.makeOwn(ctx, at)
+	case "none":
+		n.noEncryption = true
+		if err := a.confirm(ctx, f.yes, "Anyone who can read "+at.Text+" will be able to read all the files in it."); err != nil {
+			return err
+		}
+	default:
+		return errs.New(errs.Usage, "--encryption %s: want auto, key or none", f.encryption)
+	}
+	if v == nil && err == nil {
+		v, err = a.initAt(ctx, at, n)
+	}
+	if err != nil {
+		return err
+	}
+	defer a.close(v)
+	if a.out.json {
+		a.out.emit("summary", struct {
+			Repository string `json:"repository"`
+			ID         string `json:"id"`
+			Encrypted  bool   `json:"encrypted"`
+			Keyfile    string `json:"keyfile,omitempty"`
+		}{at.Text, v.repo.ID().String(), !n.noEncryption, keyPath})
+		return nil
+	}
+	if f.encryption != "key" {
+		a.out.say("made a repository at %s", at.Text)
+	}
+	a.out.say("its id is %s", v.repo.ID())
+	if n.noEncryption {
+		a.out.warn("the repository is not encrypted: whoever can read it reads all your files",
+			a.commandLine("nacre key add")+" closes it with a password")
+		return nil
+	}
+	a.afterInit(v, f.encryption == "key")
+	return nil
+}
+
+// afterInit tells how not to lose the key: the words themselves where the key was generated and a terminal shows
+// them.
+func (a *app) afterInit(v *vault, generated bool) {
+	if generated && a.kitWanted(v) && terminal(a.p.Stdout) && !a.out.quiet {
+		if k, ok := a.ownKey(v.repo.ID()); ok {
+			a.printKit(v, crypt.Words(k))
+			a.kitShown(v)
+		}
+		return
+	}
+	a.out.say("%s prints recovery words, which open it when the %s is lost", a.commandLine("nacre key kit"+a.repoFlag()),
+		map[bool]string{true: "key", false: "password or keyfile"}[generated])
+}
+
+// repoFlag is the flag that names the repository for another command, where one is needed.
+func (a *app) repoFlag() string {
+	if a.global.repo == "" {
+		return ""
+	}
+	if v, _ := a.p.Env("NACRE_REPOSITORY"); v == a.global.repo {
+		return ""
+	}
+	return " --repo " + shellQuote(a.global.repo)
+}
+
+// newCredential is what a new repository or slot opens with: what was named, else a password typed twice.
+func (a *app) newCredential(ctx context.Context) (repo.Credential, error) {
+	given, err := a.given(ctx)
+	if err != nil {
+		return repo.Credential{}, err
+	}
+	if given != nil {
+		if given.Words != "" { // words are for keys that exist
+			return repo.Credential{}, errs.New(errs.Usage, "24 recovery words cannot be a new password")
+		}
+		return *given, nil
+	}
+	b, err := a.newPassword(ctx)
+	return repo.Credential{Password: b}, err
+}
+
+// confirm asks before something that cannot be undone. Off a terminal --yes is needed.
+func (a *app) confirm(ctx context.Context, yes bool, what string) error {
+	if yes {
+		return nil
+	}
+	tty, done := a.tty()
+	if tty == nil {
+		return errs.WithHint(errs.New(errs.Usage, "this has to be confirmed: %s", what), "add --yes")
+	}
+	defer done()
+	if _, err := fmt.Fprintf(tty, "%s\nType yes to go on: ", what); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	answer, err := readLine(ctx, tty)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errs.New(errs.Usage, "not confirmed: nothing was changed")
+	}
+	return nil
+}
+
+// readLine reads a line that the user types.
+func readLine(ctx context.Context, tty *os.File) (string, error) {
+	type answer struct {
+		s   string
+		err error
+	}
+	answers := make(chan answer, 1) // one answer: the goroutine never waits for its reader
+	go func() {
+		var b [1024]byte
+		n, err := tty.Read(b[:])
+		answers <- answer{string(b[:n]), err}
+	}()
+	select {
+	case r := <-answers:
+		if r.err != nil {
+			return "", fmt.Errorf("ask: %w", r.err)
+		}
+		return r.s, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx) // the goroutine sits in a read that cannot be ended; it ends with the process
+	}
+}

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nacre-backup/nacre/internal/connect"
+	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/pattern"
+	"github.com/nacre-backup/nacre/internal/restore"
+	"github.com/nacre-backup/nacre/internal/sink"
+	"github.com/nacre-backup/nacre/internal/tree"
+	"github.com/nacre-backup/nacre/internal/units"
+	"github.com/nacre-backup/nacre/internal/view"
+)
+
+// restoreFlags are the flags of restore.
+type restoreFlags struct {
+	target             string
+	include, iinclude  []string
+	exclude, iexclude  []string
+	overwrite          string
+	strip              int
+	dryRun, verify     bool
+	sparse, numericIDs bool
+	setID, devices     bool
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	var f restoreFlags
+	cmd := &cobra.Command{
+		Use:     "restore SNAPSHOT[:PATH] --target DIR",
+		Short:   "Restore a snapshot, or a part of it",
+		GroupID: groupDaily,
+		Long: `Restore a snapshot below DIR, with the absolute paths that it has; or, with a
+path, put what is in that directory (or that file) straight into DIR, which is
+made if it is missing.
+
+Nothing outside DIR is ever touched. What exists is left alone unless
+--overwrite says otherwise. Set-id bits, file capabilities and devices are
+restored on request only.`,
+		Example: example(`nacre restore latest --target "$HOME/restored"`,
+			`nacre restore "latest:$HOME/Documents" --target "$HOME/again" --include "*.txt"`),
+		Args: exactly(1, snapshotArgument),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runRestore(cmd.Context(), &f, args[0]) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.target, "target", "t", "", "restore into `DIR`")
+	fl.StringArrayVarP(&f.include, "include", "i", nil, "restore only what matches `PATTERN`, and what is below it")
+	fl.StringArrayVar(&f.iinclude, "iinclude", nil, "the same in any case")
+	fl.StringArrayVarP(&f.exclude, "exclude", "e", nil, "leave out what matches `PATTERN` (help patterns)")
+	fl.StringArrayVar(&f.iexclude, "iexclude", nil, "the same in any case")
+	fl.StringVar(&f.overwrite, "overwrite", "never", "replace what exists: never, if-changed (size or time differ) or always")
+	fl.IntVar(&f.strip, "strip-components", 0, "remove `N` leading directories from each path")
+	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be restored, and write nothing")
+	fl.BoolVar(&f.verify, "verify", false, "read back and compare what was written")
+	fl.BoolVar(&f.sparse, "sparse", false, "make holes of zeros, beside the holes that the files had")
+	fl.BoolVar(&f.numericIDs, "numeric-ids", false, "restore owners by number, not by name")
+	fl.BoolVar(&f.setID, "set-id", false, "restore set-id bits and file capabilities")
+	fl.BoolVar(&f.devices, "devices", false, "restore character and block devices")
+	return cmd
+}
+
+func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error {
+	switch {
+	case f.target == "":
+		return errs.WithHint(errs.New(errs.Usage, "--target is missing"), "as in: %s", a.commandLine("nacre restore "+shellQuote(arg)+" --target ./restored"))
+	case f.strip < 0:
+		return errs.New(errs.Usage, "--strip-components %d: want a number from 0", f.strip)
+	}
+	overwrite, err := connect.ParseOverwrite(f.overwrite)
+	if err != nil {
+		return err
+	}
+	choose, err := newChooser(f)
+	if err != nil {
+		return err
+	}
+	return a.look(ctx, func(_ *vault, w *view.View) error {
+		s, path, _, err := a.findPath(w, arg)
+		if err != nil {
+			return err
+		}
+		var to sink.Sink
+		if !f.dryRun || exists(f.target) {
+			folder, err := connect.OpenFolder(f.target, connect.FileSink{
+				Overwrite: overwrite, NumericIDs: f.numericIDs, SetID: f.setID, Devices: f.devices,
+			})
+			if err != nil {
+				return fmt.Errorf("restore to %s: %w", f.target, err)
+			}
+			to = folder
+		}
+		o := restore.Options{
+			SubPath: path, Select: choose, StripComponents: f.strip, DryRun: f.dryRun, Verify: f.verify, Sparse: f.sparse,
+			Events: a.event, Counters: &event.Counters{},
+		}
+		start := a.p.Clock.Now()
+		a.startProgress(o.Counters)
+		sum, err := restore.Run(ctx, w, s, to, o)
+		a.out.endProgress()
+		if err != nil {
+			return noPath(err, s, path)
+		}
+		if sum.Incomplete() {
+			a.code = exitIncomplete
+		}
+		a.restoreSummary(f, s.ID.String(), sum, a.p.Clock.Now().Sub(start))
+		return nil
+	})
+}
+
+// newChooser makes the filter of restore. A path that an include pattern matches is restored with all that is below
+// it; directories on the way to it only as far as needed. Excludes decide first.
+func newChooser(f *restoreFlags) (func(path []byte, typ tree.Type) restore.Choice, error) {
+	var includes, excludes []*pattern.List
+	for _, p := range []struct {
+		patterns []string
+		fold     bool
+		to       *[]*pattern.List
+	}{{f.include, false, &includes}, {f.iinclude, true, &includes}, {f.exclude, false, &excludes}, {f.iexclude, true, &excludes}} {
+		if len(p.patterns) == 0 {
+			continue
+		}
+		l, err := pattern.Excludes(p.patterns, p.fold)
+		if err != nil {
+			return nil, err
+		}
+		*p.to = append(*p.to, l)
+	}
+	if len(includes)+len(excludes) == 0 {
+		return nil, nil
+	}
+	return func(path []byte, typ tree.Type) restore.Choice {
+		dir := typ == tree.Dir
+		if matches(excludes, path, dir) {
+			return restore.Leave
+		}
+		if len(includes) == 0 || matches(includes, path, dir) {
+			return restore.Take
+		}
+		for i := len(path) - 1; i > 0; i-- { // is it below something that is included?
+			if path[i] == '/' && matches(includes, path[:i], true) {
+				return restore.Take
+			}
+		}
+		if dir {
+			return restore.Descend
+		}
+		return restore.Leave
+	}, nil
+}
+
+func matches(lists []*pattern.List, path []byte, dir bool) bool {
+	for _, l := range lists {
+		if l.Match(path, dir) == pattern.Excluded {
+			return true
+		}
+	}
+	return false
+}
+
+// restoreLine is the last JSON line of a restore.
+type restoreLine struct {
+	Snapshot string      `json:"snapshot"`
+	Target   string      `json:"target"`
+	DryRun   bool        `json:"dry_run,omitempty"`
+	Verified bool        `json:"verified,omitempty"`
+	Files    int64       `json:"files"`
+	Dirs     int64       `json:"directories"`
+	Symlinks int64       `json:"symlinks"`
+	Others   int64       `json:"others"`
+	Links    int64       `json:"hard_links"`
+	Bytes    int64       `json:"bytes"`
+	Skipped  int64       `json:"skipped"`
+	Stale    int64       `json:"stale"`
+	Failed   int64       `json:"failed"`
+	Errors   []errorJSON `json:"errors,omitempty"`
+	Losses   []lossJSON  `json:"losses,omitempty"`
+	Seconds  float64     `json:"seconds"`
+	ExitCode int         `json:"exit_code"`
+}
+
+func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summary, took time.Duration) {
+	if a.out.json {
+		l := restoreLine{
+			Snapshot: snapshot, Target: f.target, DryRun: f.dryRun, Verified: f.verify, Files: sum.Files, Dirs: sum.Dirs,
+			Symlinks: sum.Symlinks, Others: sum.Others, Links: sum.Links, Bytes: sum.Bytes, Skipped: sum.Skipped, Stale: sum.Stale,
+			Failed: sum.Failed, Seconds: took.Seconds(), ExitCode: a.code, Losses: lossesJSON(sum.Losses),
+		}
+		for _, x := range sum.Failures {
+			l.Errors = append(l.Errors, errorJSON{pathJSON(shown(x.Path)), x.Err.Error()})
+		}
+		a.out.emit("summary", l)
+		return
+	}
+	for _, l := range sum.Losses {
+		a.out.warn(lossText(l), "")
+	}
+	if a.out.quiet {
+		return
+	}
+	verb := "Restored"
+	if f.dryRun {
+		verb = "Would restore"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s files, %s directories, %s symlinks, %s others, %s to %s in %s\n", verb, units.Count(sum.Files), units.Count(sum.Dirs),
+		units.Count(sum.Symlinks), units.Count(sum.Others), units.Bytes(sum.Bytes), printable([]byte(f.target)), units.Duration(took))
+	if sum.Skipped > 0 {
+		fmt.Fprintf(&b, "%s were left as they are (--overwrite, --set-id and --devices say what is replaced or restored)\n", units.Count(sum.Skipped))
+	}
+	if sum.Stale > 0 {
+		fmt.Fprintf(&b, "%s could not be read at the time of the snapshot: their content is that of an earlier one\n", units.Count(sum.Stale))
+	}
+	if f.verify && !f.dryRun && sum.Failed == 0 {
+		b.WriteString("Everything that was written was read back and is the same\n")
+	}
+	a.out.printf("%s", b.String())
+	if sum.Failed > 0 {
+		a.out.warn(fmt.Sprintf("%s entries could not be restored", units.Count(sum.Failed)), a.commandLine("nacre check --read-data")+" tells what is damaged")
+	}
+}
