@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -55,11 +56,11 @@ func readFrom(b []byte) ReadFunc {
 // content is n bytes that compress, and depend on seed.
 func content(seed uint64, n int) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = "abcdefgh "[r.IntN(9)]
+	var b []byte
+	for len(b) < n {
+		b = fmt.Appendf(b, "line %d of file %d, which compresses\n", r.IntN(1000), seed)
 	}
-	return b
+	return b[:n]
 }
 
 // noise is n bytes that do not compress.
