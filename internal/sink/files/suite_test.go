@@ -232,3 +232,20 @@ func leftovers(t *testing.T, dir string) []string {
 	})
 	return found
 }
+
+func BenchmarkSink(b *testing.B) {
+	for name, open := range map[string]func(dir string) (sink.Sink, error){
+		"system":   func(dir string) (sink.Sink, error) { return New(dir, Options{}) },
+		"portable": func(dir string) (sink.Sink, error) { return newPortable(dir, Options{}, &losses{}) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			sinktest.Benchmark(b, func(b *testing.B) sink.Sink {
+				s, err := open(b.TempDir())
+				if err != nil {
+					b.Fatal(err)
+				}
+				return s
+			})
+		})
+	}
+}

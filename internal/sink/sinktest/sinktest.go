@@ -105,6 +105,10 @@ func Put(t *testing.T, s sink.Sink, dir string, e *tree.Entry, content string) {
 
 // TryPut is Put with the error returned.
 func TryPut(s sink.Sink, dir string, e *tree.Entry, content string) error {
+	return putBytes(s, dir, e, []byte(content))
+}
+
+func putBytes(s sink.Sink, dir string, e *tree.Entry, content []byte) error {
 	if e.Type == tree.File {
 		e.Size = uint64(len(content))
 	}
@@ -113,7 +117,7 @@ func TryPut(s sink.Sink, dir string, e *tree.Entry, content string) error {
 		return err
 	}
 	if len(content) > 0 {
-		if n, err := f.WriteAt([]byte(content), 0); err != nil || n != len(content) {
+		if n, err := f.WriteAt(content, 0); err != nil || n != len(content) {
 			return errors.Join(fmt.Errorf("wrote %d of %d bytes: %w", n, len(content), err), f.Abort())
 		}
 	}
