@@ -22,14 +22,15 @@ type planner struct {
 	current *item // the last one: its pieces may be spread over several windows
 	links   linkTable
 
-	top    []byte // the snapshot's directory that becomes the target
-	from   []byte // the directory the walk is in
-	dir    []byte // the same in the target
-	out    bool   // its entries are left out, since they have too few components
-	ready  []byte // the directory that was made last for the sake of what is in it
-	made   bool   // dir is known to be there
-	lost   bool   // a part of the tree is damaged, so that directories may be unknown
-	failed [][]byte
+	top     []byte // the snapshot's directory that becomes the target
+	from    []byte // the directory the walk is in
+	dir     []byte // the same in the target
+	out     bool   // its entries are left out, since they have too few components
+	ready   []byte // the directory that was made last for the sake of what is in it
+	made    bool   // dir is known to be there
+	damaged damage
+	lost    bool // a part of the tree is damaged, so that directories may be unknown
+	failed  [][]byte
 }
 
 // maxFailedDirs is how many directories that could not be made are remembered, so that what is below is left out with
@@ -37,9 +38,11 @@ type planner struct {
 const maxFailedDirs = 1000
 
 func (p *planner) plan(ctx context.Context) error {
-	p.w = newWindow()
-	// A window that is not handed on is given up.
-	defer func() { p.w.release() }()
+	p.w = newWindow(p.o.bounds)
+	defer func() {
+		p.damaged.report(p.run)
+		p.w.release() // one that was not handed on
+	}()
 	single, err := p.begin(ctx)
 	if err != nil || single {
 		return errors.Join(err, p.flush(ctx))
@@ -115,17 +118,44 @@ func (p *planner) lose(err error) bool {
 		return false
 	}
 	p.lost, p.made = true, false
-	from := tree.JoinPath(nil, l.From.Dir, l.From.Name)
-	if !tree.Below(l.From.Dir, p.top) && tree.CompareDir(l.From.Dir, p.top) > 0 ||
-		l.To != nil && !tree.Below(l.To.Dir, p.top) && tree.CompareDir(l.To.Dir, p.top) < 0 {
-		return true // it lies outside what is to be restored
+	return p.damaged.add(l, p.run)
+}
+
+// damage is a range of the tree that is lost: neighbouring pages together.
+type damage struct {
+	from, to []byte // paths; to is nil at the end of the snapshot
+	next     *tree.Key
+	pages    int
+	err      error
+}
+
+// add extends the range by a page, or reports it and begins another. It returns true.
+func (d *damage) add(l *tree.LostError, r *run) bool {
+	if d.next == nil || d.next.Compare(l.From) != 0 {
+		d.report(r)
+		d.from, d.err = tree.JoinPath(nil, l.From.Dir, l.From.Name), l.Err
+	}
+	d.pages++
+	d.next, d.to = nil, nil
+	if l.To != nil {
+		d.to = tree.JoinPath(nil, l.To.Dir, l.To.Name)
+		d.next = &tree.Key{Dir: bytes.Clone(l.To.Dir), Name: bytes.Clone(l.To.Name)}
+	}
+	return true
+}
+
+// report reports the range, if there is one.
+func (d *damage) report(r *run) {
+	if d.err == nil {
+		return
 	}
 	to := "the end of the snapshot"
-	if l.To != nil {
-		to = fmt.Sprintf("%q", tree.JoinPath(nil, l.To.Dir, l.To.Name))
+	if d.to != nil {
+		to = fmt.Sprintf("%q", d.to)
 	}
-	p.fail(from, fmt.Errorf("everything from %q up to %s is lost: %w", from, to, err))
-	return true
+	r.fail(d.from, fmt.Errorf("everything from %q up to %s is lost with %s: %w", d.from, to,
+		plural(int64(d.pages), "page of the tree", "pages of the tree"), d.err))
+	*d = damage{}
 }
 
 // step plans the entry that the cursor stands at.
@@ -283,7 +313,14 @@ func (p *planner) entry(ctx context.Context, e *tree.Entry, old tree.Old) error 
 func (p *planner) partial(ctx context.Context, it *item) {
 	e := *it.e
 	e.Size = uint64(len(e.Content.Inline))
-	if e.Content.Kind == tree.Direct || e.Content.Kind == tree.Extents {
+	switch e.Content.Kind {
+	case tree.Direct:
+		for _, b := range e.Content.IDs {
+			if l := p.v.Blobs().Locate(b); len(l) > 0 {
+				e.Size += uint64(l[0].RawLen)
+			}
+		}
+	case tree.Extents:
 		err := p.v.Extents(ctx, it.e, func(x view.Extent) error {
 			e.Size = max(e.Size, x.Offset+x.Length)
 			return nil
@@ -456,7 +493,7 @@ func (p *planner) flush(ctx context.Context) error {
 	p.w.arrange()
 	select {
 	case p.windows <- p.w:
-		p.w = newWindow()
+		p.w = newWindow(p.o.bounds)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

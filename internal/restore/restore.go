@@ -64,6 +64,8 @@ type Options struct {
 
 	Events   event.Func
 	Counters *event.Counters // nil: none
+
+	bounds bounds // zero: the defaults; tests take smaller ones
 }
 
 // Failure is one path that could not be restored as it should be.

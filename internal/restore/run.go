@@ -72,6 +72,9 @@ func (r *run) prepare(snap *session.Snapshot) error {
 	if r.o.Workers <= 0 {
 		r.o.Workers = runtime.GOMAXPROCS(0)
 	}
+	if r.o.bounds == (bounds{}) {
+		r.o.bounds = defaults
+	}
 	if r.o.Counters == nil {
 		r.o.Counters = &event.Counters{}
 	}

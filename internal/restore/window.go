@@ -14,13 +14,17 @@ import (
 	"github.com/nacre-backup/nacre/internal/view"
 )
 
-// The bounds of a window and of a unit.
-const (
-	maxItems  = 32 << 10
-	maxPieces = 128 << 10
-	maxOpen   = 512 // files of more than one piece: they stay open from their first piece to their last
-	unitBytes = 8 << 20
-)
+// bounds are how much a window holds at most.
+type bounds struct {
+	items  int
+	pieces int
+	open   int // files of more than one piece: they stay open from their first piece to their last
+}
+
+var defaults = bounds{items: 32 << 10, pieces: 128 << 10, open: 512}
+
+// unitBytes is about how much content a worker takes at once.
+const unitBytes = 8 << 20
 
 // item is an entry to be restored that is not a directory.
 type item struct {
@@ -71,6 +75,7 @@ const lost = -1
 
 // window is a part of the restore.
 type window struct {
+	max    bounds
 	items  []*item // those without pieces; the others are reached by their pieces
 	links  []*item
 	pieces []piece
@@ -83,7 +88,7 @@ type window struct {
 	last   *tree.Leaf
 }
 
-func newWindow() *window { return &window{number: make(map[id.Name]int32)} }
+func newWindow(max bounds) *window { return &window{max: max, number: make(map[id.Name]int32)} }
 
 // keep holds on to the leaf of an entry until the window is done.
 func (w *window) keep(o tree.Old) {
@@ -101,7 +106,7 @@ func (w *window) release() {
 }
 
 func (w *window) full() bool {
-	return w.count >= maxItems || len(w.pieces) >= maxPieces || w.open >= maxOpen
+	return w.count >= w.max.items || len(w.pieces) >= w.max.pieces || w.open >= w.max.open
 }
 
 // add adds a piece of an item; the copies of its blob are at locs, the best first.

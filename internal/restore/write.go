@@ -311,7 +311,7 @@ func (k *worker) end(ctx context.Context, it *item) error {
 
 // single restores one item by itself, outside the parallel part of a window.
 func (r *run) single(ctx context.Context, it *item) error {
-	w := newWindow()
+	w := newWindow(r.o.bounds)
 	p := planner{run: r, w: w}
 	if r.peek != nil {
 		if err := r.peek.Peek(ctx, it.dir, it.e); err != nil {
@@ -351,7 +351,7 @@ func (k *worker) drain(ctx context.Context) error {
 			return err
 		}
 	}
-	*k.w = *newWindow()
+	*k.w = *newWindow(k.o.bounds)
 	return nil
 }
 

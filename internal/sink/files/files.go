@@ -72,6 +72,9 @@ type Options struct {
 	NumericIDs bool // owners by number, even where this system knows the name under another one
 	SetID      bool // set-id bits and capabilities of files
 	Devices    bool // character and block devices
+	// NoSync leaves it to the system when what was restored reaches the disk: for targets that need not survive a power
+	// cut, such as a restore that is only a test.
+	NoSync bool
 }
 
 // Sink restores into a folder.

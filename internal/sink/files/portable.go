@@ -430,7 +430,7 @@ func (s *portable) finish(r *record) error {
 		return failed("set metadata of", r.dir, r.entry.Name, err)
 	}
 	err = s.setMeta(d, f, ".", r.dir, &r.entry)
-	if runtime.GOOS != "windows" { // which cannot sync a directory
+	if runtime.GOOS != "windows" && !s.opts.NoSync { // Windows cannot sync a directory
 		err = errors.Join(err, f.Sync())
 	}
 	return errors.Join(err, f.Close())

@@ -70,7 +70,10 @@ func (p *portableFile) Finish(ctx context.Context) error {
 		err = p.f.Truncate(size)
 	}
 	// There is no call that syncs a whole file system everywhere, so each file is synced.
-	if err = errors.Join(err, p.f.Sync()); err != nil {
+	if err == nil && !p.s.opts.NoSync {
+		err = p.f.Sync()
+	}
+	if err != nil {
 		return errors.Join(failed("write", p.dir, p.e.Name, err), p.Abort())
 	}
 	meta := p.s.setMeta(p.d, p.f, p.temp, p.dir, p.e)

@@ -374,7 +374,7 @@ func (s *linux) Close(ctx context.Context) error {
 	if more > 0 {
 		all = append(all, fmt.Errorf("and %d more directories", more))
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !s.opts.NoSync {
 		all = append(all, s.dirs.sync())
 	}
 	all = append(all, ctx.Err(), s.pending.close(), s.dirs.close())

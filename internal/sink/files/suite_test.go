@@ -26,7 +26,7 @@ func TestSuite(t *testing.T) {
 	t.Run("system", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {
-			return target(t, here, func(dir string) (sink.Sink, error) { return New(dir, Options{}) })
+			return target(t, here, func(dir string) (sink.Sink, error) { return New(dir, Options{NoSync: true}) })
 		})
 	})
 	suiteStepByStep(t)
@@ -34,7 +34,7 @@ func TestSuite(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {
 			return target(t, here&portableAttrs, func(dir string) (sink.Sink, error) {
-				return newPortable(dir, Options{}, &losses{})
+				return newPortable(dir, Options{NoSync: true}, &losses{})
 			})
 		})
 	})
