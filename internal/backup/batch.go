@@ -20,7 +20,7 @@ const (
 	windowWork = 64 << 20
 	// bigFile is the size from which a file is read in stripes by all workers together, alone at the head of the
 	// window.
-	bigFile = windowWork
+	bigFile = 64 << 20
 )
 
 // action says what the builder does with an entry.

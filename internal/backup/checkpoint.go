@@ -134,7 +134,6 @@ func (r *run) commit(ctx context.Context) error {
 	if err := r.writer.Flush(ctx); err != nil {
 		return err
 	}
-	r.sum.NewPages = r.builder.Stats().Leaves + r.builder.Stats().Interior
 	snap := r.snapshot(root)
 	if r.o.SkipIfUnchanged && bytes.Equal(snap.Root, r.parentRoot) && snap.Stats.Failed == 0 {
 		r.sum.Record, r.sum.Skipped = *snap, true
@@ -155,7 +154,9 @@ func (r *run) commit(ctx context.Context) error {
 	r.mu.Lock()
 	r.sum.Snapshot, r.sum.Record = done.ID, *snap
 	ws := r.writer.Stats()
-	r.sum.NewBlobs, r.sum.DataPacks, r.sum.MetaPacks, r.sum.Known = ws.Blobs, ws.DataPacks, ws.MetaPacks, ws.KnownRaw
+	r.sum.NewBlobs = r.dataBlobs.Load()
+	r.sum.NewPages = ws.Blobs - r.sum.NewBlobs
+	r.sum.DataPacks, r.sum.MetaPacks, r.sum.Known = ws.DataPacks, ws.MetaPacks, ws.KnownRaw
 	r.mu.Unlock()
 	r.journal.drop()
 	if err := r.sess.Supersede(ctx, r.past...); err != nil {

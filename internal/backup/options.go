@@ -55,6 +55,7 @@ type Options struct {
 
 	Level              codec.Level
 	coder              func() segment.Coder // instead of one of Level; tests break it
+	big                int64                // instead of bigFile; tests have smaller ones
 	Workers            int                  // 0: one for each processor
 	CheckpointInterval time.Duration        // 0: DefaultCheckpointInterval; below 0: never
 	CheckpointBytes    int64                // of content read; 0: DefaultCheckpointBytes; below 0: never
@@ -75,6 +76,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.CheckpointBytes == 0 {
 		o.CheckpointBytes = DefaultCheckpointBytes
+	}
+	if o.big == 0 {
+		o.big = bigFile
 	}
 	if o.Counters == nil {
 		o.Counters = &event.Counters{}
@@ -118,8 +122,8 @@ type Summary struct {
 	Adopted     int
 	Journal     uint64
 
-	NewPages  int // tree pages written
-	NewBlobs  int64
+	NewPages  int64 // tree and extent pages written
+	NewBlobs  int64 // blobs of content written
 	DataPacks int64
 	MetaPacks int64
 	Known     int64 // bytes of content that were stored already

@@ -61,6 +61,7 @@ type run struct {
 	window  *window
 	gate    gate
 	stripes chan *stripe
+	over    chan struct{} // closed when the builder is done
 	journal *journal
 	builder *tree.Builder
 	own     *worker // the builder's
@@ -97,7 +98,7 @@ func once(ctx context.Context, o Options) (sum *Summary, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the source: %w", err)
 	}
-	r := &run{o: o, src: src, window: newWindow(), stripes: make(chan *stripe, o.Workers), due: make(chan struct{}, 1)}
+	r := &run{o: o, src: src, window: newWindow(), stripes: make(chan *stripe, o.Workers), over: make(chan struct{}), due: make(chan struct{}, 1)}
 	defer func() {
 		if cerr := src.Close(); cerr != nil && err == nil {
 			sum, err = nil, fmt.Errorf("close the source: %w", cerr)
@@ -220,7 +221,7 @@ func (r *run) main(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		defer end()
-		defer close(r.stripes)
+		defer close(r.over)
 		err := r.build(ctx)
 		if errors.Is(err, ErrInterrupted) {
 			cancel(ErrInterrupted)

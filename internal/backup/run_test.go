@@ -23,6 +23,9 @@ import (
 	"github.com/nacre-backup/nacre/internal/view"
 )
 
+// testBig is the size of a big file in these tests: three times a worker's buffer.
+const testBig = 12 << 20
+
 // bench is a source and a repository to back it up to.
 type bench struct {
 	t     testing.TB
@@ -50,7 +53,7 @@ func (b *bench) options() Options {
 	return Options{
 		Repo: b.repo, Open: func(context.Context) (source.Source, error) { return b.src, nil },
 		CacheDir: b.cache, StateDir: b.state, Host: "host", Roots: []string{"/"}, Workers: 3, Program: "test",
-		CheckpointInterval: -1, CheckpointBytes: -1,
+		CheckpointInterval: -1, CheckpointBytes: -1, big: testBig,
 	}
 }
 
@@ -400,18 +403,18 @@ func TestBigAndSparseFiles(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.src.write("a/before", []byte("before"))
-	b.src.write("big", noise(1, bigFile+12345))
+	b.src.write("big", noise(1, testBig+12345))
 	sparse := make([]byte, 20<<20)
 	copy(sparse[5<<20:], noise(2, 3<<20))
 	b.src.write("sparse", sparse).islands = []island{{5 << 20, 8 << 20}}
 	b.src.write("z", []byte("behind"))
 	b.backup()
 	b.same()
-	if n := b.src.bytes.Load(); n > bigFile+12345+3<<20+1000 {
+	if n := b.src.bytes.Load(); n > testBig+12345+3<<20+1000 {
 		t.Errorf("%d bytes were read: holes too", n)
 	}
 	edited := append([]byte(nil), b.src.nodes["big"].content...)
-	copy(edited[30<<20:], "an edit in the middle")
+	copy(edited[5<<20:], "an edit in the middle")
 	b.src.write("big", edited)
 	sum := b.backup()
 	b.same()
@@ -483,7 +486,7 @@ func TestInterruptedRunGoesOnFromItsCheckpoint(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for i := range 3000 {
-		b.src.write("d"+string(rune('a'+i%20))+"/f"+string(rune('a'+i/20%26))+string(rune('a'+i/520)), noise(uint64(i), 20000))
+		b.src.write("d"+string(rune('a'+i%20))+"/f"+string(rune('a'+i/20%26))+string(rune('a'+i/520)), noise(uint64(i), 5000))
 	}
 	stop := make(chan struct{})
 	o := b.options()
@@ -524,7 +527,7 @@ func TestBigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.src.write("a", []byte("before"))
-	b.src.write("big", noise(9, 2*bigFile))
+	b.src.write("big", noise(9, 6*testBig))
 	b.src.write("c", []byte("behind"))
 	stop := make(chan struct{})
 	o := b.options()
@@ -532,14 +535,14 @@ func TestBigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	o.Counters = &event.Counters{}
 	counters := o.Counters
 	o.Open = func(context.Context) (source.Source, error) {
-		return &watched{memSource: b.src, at: bigFile, fn: func() { close(stop) }, counters: counters}, nil
+		return &watched{memSource: b.src, at: 3 * testBig, fn: func() { close(stop) }, counters: counters}, nil
 	}
 	if _, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) {
 		t.Fatal(err)
 	}
 	sum := b.backup()
 	b.same()
-	if sum.ResumedFrom.IsZero() || b.src.bytes.Load() > 2*bigFile-bigFile/2 {
+	if sum.ResumedFrom.IsZero() || b.src.bytes.Load() > 5*testBig {
 		t.Errorf("resumed from %s, %d bytes read again", sum.ResumedFrom, b.src.bytes.Load())
 	}
 }
@@ -577,12 +580,12 @@ func TestCheckpointsWhileTheRunGoesOn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for i := range 2000 {
-		b.src.write("d"+string(rune('a'+i%20))+"/f"+string(rune('a'+i/20%26))+string(rune('a'+i/520)), noise(uint64(i), 30000))
+		b.src.write("d"+string(rune('a'+i%20))+"/f"+string(rune('a'+i/20%26))+string(rune('a'+i/520)), noise(uint64(i), 10000))
 	}
-	b.src.write("db/big", noise(9, bigFile+1))
+	b.src.write("db/big", noise(9, testBig+1))
 	notes := 0
 	b.backup(func(o *Options) {
-		o.CheckpointBytes = 8 << 20
+		o.CheckpointBytes = 4 << 20
 		o.Events = func(e event.Event) {
 			if n, ok := e.(event.Note); ok && strings.HasPrefix(n.Text, "checkpoint") {
 				notes++

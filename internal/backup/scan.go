@@ -212,11 +212,11 @@ func (s *scanner) add(ctx context.Context, dir []byte, o op, it *source.Item) er
 	}
 	o.dir = s.dir
 	size := s.content(&o, it)
-	if size >= bigFile || size < 0 {
+	if size >= s.run.o.big || size < 0 {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		s.cur = &batch{work: bigFile, big: &bigState{}}
+		s.cur = &batch{work: windowWork, big: &bigState{}}
 	}
 	if s.cur == nil {
 		s.cur = &batch{ops: make([]op, 0, batchOps)}

@@ -63,11 +63,8 @@ func (p *carefulPages) Put(ctx context.Context, kind tree.Kind, page []byte) (id
 func (w *worker) work(ctx context.Context) error {
 	batches := w.run.window.work
 	for {
-		select {
-		case s, ok := <-w.run.stripes:
-			if !ok {
-				return nil
-			}
+		select { // stripes first: their file is at the head of the window
+		case s := <-w.run.stripes:
 			if err := w.stripe(ctx, s); err != nil {
 				return err
 			}
@@ -75,10 +72,7 @@ func (w *worker) work(ctx context.Context) error {
 		default:
 		}
 		select {
-		case s, ok := <-w.run.stripes:
-			if !ok {
-				return nil
-			}
+		case s := <-w.run.stripes:
 			if err := w.stripe(ctx, s); err != nil {
 				return err
 			}
@@ -90,6 +84,8 @@ func (w *worker) work(ctx context.Context) error {
 			if err := w.batch(ctx, b); err != nil {
 				return err
 			}
+		case <-w.run.over:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -181,8 +177,12 @@ func (w *worker) describe(ctx context.Context, o *op) error {
 // put names content, claims it and stores it if it is new.
 func (w *worker) put(ctx context.Context, content []byte) (id.ID, error) {
 	i := w.run.domain.ID(crypt.KindData, content)
-	if _, err := w.store.Put(ctx, crypt.KindData, i, content); err != nil {
+	stored, err := w.store.Put(ctx, crypt.KindData, i, content)
+	if err != nil {
 		return id.ID{}, fmt.Errorf("store content: %w", err)
+	}
+	if stored {
+		w.run.dataBlobs.Add(1)
 	}
 	return i, nil
 }
