@@ -70,6 +70,8 @@ type run struct {
 	past    []id.Session // checkpoints that this run makes needless when it commits
 	adopted map[string]bool
 	damaged atomic.Bool // a page of a parent was found damaged
+	// dataBlobs is how many blobs of content were new.
+	dataBlobs atomic.Int64
 	// donePacks is how many packs were written when the last checkpoint was made.
 	donePacks int64
 
