@@ -58,7 +58,7 @@ type backupLine struct {
 	Stats       statsJSON     `json:"stats"`
 	Errors      []errorJSON   `json:"errors,omitempty"`
 	Seconds     float64       `json:"seconds"`
-	NewPages    int           `json:"new_tree_pages"`
+	NewPages    int64         `json:"new_tree_pages"`
 	NewBlobs    int64         `json:"new_blobs"`
 	DataPacks   int64         `json:"data_packs"`
 	MetaPacks   int64         `json:"meta_packs"`
