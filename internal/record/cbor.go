@@ -1,7 +1,10 @@
 package record
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -26,16 +29,22 @@ var (
 		IndefLength:   cbor.IndefLengthForbidden,
 		TagsMd:        cbor.TagsForbidden,
 	}.EncMode())
-	decMode = must(cbor.DecOptions{
-		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
-		IndefLength:      cbor.IndefLengthForbidden,
-		TagsMd:           cbor.TagsForbidden,
-		UTF8:             cbor.UTF8RejectInvalid,
-		MaxArrayElements: MaxElements,
-		MaxMapPairs:      MaxPairs,
-		MaxNestedLevels:  MaxDepth,
-	}.DecMode())
+	strict  = decMode(cbor.ExtraDecErrorUnknownField)
+	lenient = decMode(cbor.ExtraDecErrorNone)
 )
+
+func decMode(extra cbor.ExtraDecErrorCond) cbor.DecMode {
+	return must(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		UTF8:              cbor.UTF8RejectInvalid,
+		MaxArrayElements:  MaxElements,
+		MaxMapPairs:       MaxPairs,
+		MaxNestedLevels:   MaxDepth,
+		ExtraReturnErrors: extra,
+	}.DecMode())
+}
 
 // must returns v, or panics: the options above are constants, so that an error is a mistake in this file.
 func must[T any](v T, err error) T {
@@ -57,16 +66,45 @@ func marshal(what string, v any) ([]byte, error) {
 	return b, nil
 }
 
-// unmarshal decodes a wire form.
+// unmarshal decodes a wire form into v, a pointer to a zero struct. A record without keys of a later version must be
+// exactly what marshal makes of it, so that one record has one encoding.
 func unmarshal(what string, b []byte, v any) error {
+	if err := wellFormed(what, b); err != nil {
+		return err
+	}
+	err := strict.Unmarshal(b, v)
+	var later *cbor.UnknownFieldError
+	if errors.As(err, &later) {
+		reflect.ValueOf(v).Elem().SetZero() // the first attempt left some of it
+		return peek(what, b, v)
+	}
+	if err != nil {
+		return errs.As(errs.Corrupt, fmt.Errorf("decode %s: %w", what, err))
+	}
+	again, err := encMode.Marshal(v)
+	if err != nil || !bytes.Equal(again, b) {
+		return bad(what, "not the deterministic encoding")
+	}
+	return nil
+}
+
+// peek decodes the keys that v has and ignores all others.
+func peek(what string, b []byte, v any) error {
+	if err := wellFormed(what, b); err != nil {
+		return err
+	}
+	if err := lenient.Unmarshal(b, v); err != nil {
+		return errs.As(errs.Corrupt, fmt.Errorf("decode %s: %w", what, err))
+	}
+	return nil
+}
+
+func wellFormed(what string, b []byte) error {
 	if len(b) > MaxBytes {
-		return errs.New(errs.Corrupt, "decode %s: %d bytes, at most %d are allowed", what, len(b), MaxBytes)
+		return bad(what, "%d bytes, at most %d are allowed", len(b), MaxBytes)
 	}
 	if len(b) == 0 || b[0]>>5 != 5 { // null and undefined would decode into anything
-		return errs.New(errs.Corrupt, "decode %s: not a map", what)
-	}
-	if err := decMode.Unmarshal(b, v); err != nil {
-		return errs.As(errs.Corrupt, fmt.Errorf("decode %s: %w", what, err))
+		return bad(what, "not a map")
 	}
 	return nil
 }
@@ -125,7 +163,7 @@ func Signer(b []byte) (Named, error) {
 		Path   string `cbor:"1,keyasint"`
 		Writer bytes8 `cbor:"2,keyasint"`
 	}
-	if err := unmarshal("record", b, &w); err != nil {
+	if err := peek("record", b, &w); err != nil {
 		return Named{}, err
 	}
 	return Named{Path: w.Path, Writer: id.Writer(w.Writer)}, nil

@@ -17,11 +17,11 @@ const (
 	Killed                     // another gave it up for dead: nothing of it counts
 )
 
-var kinds = [...]string{"", "commit", "checkpoint", "rescue", "compaction", "ended", "killed"}
+var kindNames = [...]string{"", "commit", "checkpoint", "rescue", "compaction", "ended", "killed"}
 
 func (k Kind) String() string {
-	if int(k) < len(kinds) {
-		return kinds[k]
+	if int(k) < len(kindNames) {
+		return kindNames[k]
 	}
 	return "unknown"
 }
