@@ -48,6 +48,7 @@ type joined struct {
 	names   []id.Name   // of the objects of ring's generation, ascending; the first is ring's
 	highest uint32      // generation of the highest object that is there, whether it opens or not
 	closed  int         // objects of higher generations that are whole and do not open: the key was changed
+	foreign []ringName  // all whole objects at hand that do not open
 }
 
 // listRings lists the ring's objects and their second copies, highest generation first, then by name.
@@ -125,9 +126,7 @@ func (r *Repo) joinRings(ctx context.Context, kek crypt.KEK) (*joined, error) {
 		switch {
 		case err != nil:
 			firstErr = cmpErr(firstErr, err)
-			if j.ring == nil {
-				j.closed++
-			}
+			j.foreign = append(j.foreign, n)
 		case j.ring == nil:
 			j.ring, j.names = g, []id.Name{n.name}
 		default:
@@ -142,6 +141,11 @@ func (r *Repo) joinRings(ctx context.Context, kek crypt.KEK) (*joined, error) {
 	}
 	if j.top == nil {
 		j.top = cloneRing(j.ring)
+	}
+	for _, n := range j.foreign {
+		if n.gen > j.ring.Generation {
+			j.closed++
+		}
 	}
 	return j, nil
 }
@@ -218,7 +222,7 @@ func (r *Repo) change(ctx context.Context, edit func(*crypt.Ring) (bool, error))
 			return err
 		}
 		if j.closed > 0 {
-			return errs.WithHint(errs.New(errs.Denied, "the repository's key was changed since it was opened"), "open it again")
+			return errChanged()
 		}
 		changed, err := edit(j.top)
 		if err != nil {
@@ -239,6 +243,11 @@ func (r *Repo) change(ctx context.Context, edit func(*crypt.Ring) (bool, error))
 		// The next turn looks whether the change stands in what is there now.
 	}
 	return errs.New(errs.Temporary, "the keyring was changed by others %d times in a row", maxTries)
+}
+
+// errChanged is the error of a client whose key-encryption key is no longer the present one.
+func errChanged() error {
+	return errs.WithHint(errs.New(errs.Denied, "the repository's key was changed since it was opened"), "open it again")
 }
 
 // putRing seals a generation, puts it and its second copy, and makes both durable.

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +16,9 @@ type SlotInfo struct {
 	Kind    string // crypt.SlotPassword and its like
 	Label   string
 	Created int64 // ns
+	// Unlisted says that the slot is there and opens, but the keyring does not name it: it was being added when its
+	// client was cut off. RemoveSlot takes it away like any other.
+	Unlisted bool
 }
 
 func info(s *crypt.Slot) SlotInfo {
@@ -51,15 +53,18 @@ func (r *Repo) newSlot(c *Credential, label string, cost crypt.Argon2, k crypt.K
 	return crypt.NewKeyfileSlot(r.rand, named(crypt.SlotKeyfile), u.Key, k)
 }
 
-// ListSlots lists the key slots that the keyring names and that can be read.
+// ListSlots lists the key slots that are there and can be read.
 func (r *Repo) ListSlots(ctx context.Context) ([]SlotInfo, error) {
-	slots, err := r.ringSlots(ctx)
+	files, err := r.readSlots(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]SlotInfo, 0, len(slots))
-	for _, s := range slots {
-		out = append(out, info(s))
+	ring := r.Ring()
+	out := make([]SlotInfo, 0, len(files))
+	for _, f := range files {
+		i := info(f.slot)
+		i.Unlisted = !slices.Contains(ring.Slots, crypt.RingSlot{ID: f.slot.ID, Hash: f.slot.Hash()})
+		out = append(out, i)
 	}
 	return out, nil
 }
@@ -166,15 +171,20 @@ func (r *Repo) close(ctx context.Context, c *Credential, label string, cost cryp
 func (r *Repo) RemoveSlot(ctx context.Context, sid crypt.SlotID) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	err := r.rekey(ctx, func(old []*crypt.Slot, k crypt.KEK) ([]*crypt.Slot, error) {
-		if !slices.ContainsFunc(old, func(s *crypt.Slot) bool { return s.ID == sid }) {
+	all, err := r.ListSlots(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.rekey(ctx, func(old []*crypt.Slot, k crypt.KEK) ([]*crypt.Slot, error) {
+		named := slices.ContainsFunc(old, func(s *crypt.Slot) bool { return s.ID == sid })
+		switch {
+		case !named && !slices.ContainsFunc(all, func(i SlotInfo) bool { return i.ID == sid }):
 			return nil, errs.New(errs.NotFound, "there is no such key slot")
-		}
-		if len(old) == 1 {
+		case named && len(old) == 1:
 			return nil, errs.WithHint(errs.New(errs.Usage, "it is the last one"), "add another key slot first")
 		}
 		return r.rewrap(old, k, func(s *crypt.Slot) bool { return s.ID != sid })
-	})
+	}, sid)
 	if err != nil {
 		return fmt.Errorf("remove key slot %s: %w", sid, err)
 	}
@@ -197,16 +207,19 @@ func (r *Repo) rewrap(old []*crypt.Slot, k crypt.KEK, stays func(*crypt.Slot) bo
 	return out, nil
 }
 
-// rekey changes the key-encryption key: new slots, then the keyring, then the old slots and keyrings are deleted. At
-// any crash between, the old slots open the old keyring or the new ones the new. A key slot that cannot be read
-// stops it: its owner would be locked out.
-func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.KEK) ([]*crypt.Slot, error)) error {
+// rekey changes the key-encryption key: new slots, then the keyring, then the old slots, those of drop and the old
+// keyrings are deleted. At any crash between, the old slots open the old keyring or the new ones the new. A key slot
+// that cannot be read stops it: its owner would be locked out.
+func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.KEK) ([]*crypt.Slot, error), drop ...crypt.SlotID) error {
 	r.mu.RLock()
 	oldKEK := r.kek
 	r.mu.RUnlock()
 	j, err := r.joinRings(ctx, oldKEK)
 	if err != nil {
 		return err
+	}
+	if j.closed > 0 {
+		return errChanged()
 	}
 	r.adopt(j, oldKEK)
 	old, err := r.ringSlots(ctx)
@@ -236,16 +249,21 @@ func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.
 	if err := r.putRing(ctx, g, kek); err != nil {
 		return err
 	}
-	if err := r.settle(ctx, oldKEK, kek); err != nil {
+	if err := r.settle(ctx, oldKEK, kek, g, made); err != nil {
 		return err
 	}
-	return r.sweep(ctx)
+	for _, s := range old {
+		drop = append(drop, s.ID)
+	}
+	return r.sweep(ctx, drop)
 }
 
 // nextKeys makes the first generation under a new key-encryption key, with new secrets for sealing.
 func (r *Repo) nextKeys(j *joined, kek crypt.KEK, made []*crypt.Slot) (*crypt.Ring, error) {
 	g := cloneRing(j.ring)
-	g.Generation, g.Previous, g.Created, g.KEK = j.highest+1, j.names[0], r.now(), kek.Number
+	// One number is left out, so that what is enrolled under the old key meanwhile stays below: whoever enrolled
+	// then sees that the key was changed.
+	g.Generation, g.Previous, g.Created, g.KEK = j.highest+2, j.names[0], r.now(), kek.Number
 	g.Slots = nil
 	for _, s := range made {
 		g.Slots = append(g.Slots, crypt.RingSlot{ID: s.ID, Hash: s.Hash()})
@@ -276,21 +294,29 @@ func (r *Repo) nextKeys(j *joined, kek crypt.KEK, made []*crypt.Slot) (*crypt.Ri
 	return g, nil
 }
 
-// settle makes the keyring under the new key the present one, with the writers that were enrolled under the old key
-// while it was made.
-func (r *Repo) settle(ctx context.Context, oldKEK, kek crypt.KEK) error {
+// settle makes the keyring g under the new key the present one, with the writers that were enrolled under the old key
+// while it was made. If another client changed the key at the same time, this change is taken back: of two clients
+// at least the one that looks last sees the other.
+func (r *Repo) settle(ctx context.Context, oldKEK, kek crypt.KEK, g *crypt.Ring, made []*crypt.Slot) error {
+	late, err := r.joinRings(ctx, oldKEK)
+	if err != nil {
+		return err
+	}
 	j, err := r.joinRings(ctx, kek)
 	if err != nil {
 		return err
 	}
-	late, err := r.joinRings(ctx, oldKEK)
-	if err != nil && !errors.Is(err, errs.Corrupt) {
-		return err
+	for _, n := range late.foreign {
+		if n.gen < g.Generation || slices.Contains(j.names, n.name) {
+			continue
+		}
+		if err := r.takeBack(ctx, j, made); err != nil {
+			return err
+		}
+		return errs.WithHint(errs.New(errs.Temporary, "another client changed the repository's key at the same time"),
+			"open it again and look at its key slots")
 	}
 	r.adopt(j, kek)
-	if late == nil {
-		return r.remember()
-	}
 	return r.change(ctx, func(g *crypt.Ring) (bool, error) {
 		n := len(g.Writers)
 		own := slices.Clone(g.Slots)
@@ -300,9 +326,24 @@ func (r *Repo) settle(ctx context.Context, oldKEK, kek crypt.KEK) error {
 	})
 }
 
-// sweep deletes the slots that the keyring does not name and the ring objects that its key does not open, with their
-// second copies, and judges anew whether the repository is open to everybody.
-func (r *Repo) sweep(ctx context.Context) error {
+// takeBack deletes the keyring and the slots of a change of the key that is not to be.
+func (r *Repo) takeBack(ctx context.Context, j *joined, made []*crypt.Slot) error {
+	for _, n := range j.names {
+		if err := r.deleteBoth(ctx, ringName{gen: j.ring.Generation, name: n}.path()); err != nil {
+			return err
+		}
+	}
+	for _, s := range made {
+		if err := r.deleteBoth(ctx, s.Path()); err != nil {
+			return err
+		}
+	}
+	return r.flush(ctx)
+}
+
+// sweep deletes the slots of drop that the keyring does not name and the ring objects that its key does not open,
+// with their second copies, and judges anew whether the repository is open to everybody.
+func (r *Repo) sweep(ctx context.Context, drop []crypt.SlotID) error {
 	files, err := r.readSlots(ctx)
 	if err != nil {
 		return err
@@ -313,6 +354,9 @@ func (r *Repo) sweep(ctx context.Context) error {
 		if slices.ContainsFunc(ring.Slots, func(s crypt.RingSlot) bool { return s.ID == f.slot.ID }) {
 			open = open || f.slot.Kind == crypt.SlotOpen
 			continue
+		}
+		if !slices.Contains(drop, f.slot.ID) {
+			continue // another client is adding it
 		}
 		if err := r.deleteBoth(ctx, f.path); err != nil {
 			return err
