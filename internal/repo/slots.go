@@ -298,23 +298,23 @@ func (r *Repo) nextKeys(j *joined, kek crypt.KEK, made []*crypt.Slot) (*crypt.Ri
 // while it was made. If another client changed the key at the same time, this change is taken back: of two clients
 // at least the one that looks last sees the other.
 func (r *Repo) settle(ctx context.Context, oldKEK, kek crypt.KEK, g *crypt.Ring, made []*crypt.Slot) error {
-	late, err := r.joinRings(ctx, oldKEK)
-	if err != nil {
-		return err
-	}
 	j, err := r.joinRings(ctx, kek)
 	if err != nil {
 		return err
 	}
-	for _, n := range late.foreign {
-		if n.gen < g.Generation || slices.Contains(j.names, n.name) {
+	for _, n := range j.foreign {
+		if n.gen < g.Generation {
 			continue
 		}
 		if err := r.takeBack(ctx, j, made); err != nil {
 			return err
 		}
-		return errs.WithHint(errs.New(errs.Temporary, "another client changed the repository's key at the same time"),
+		return errs.WithHint(errs.New(errs.Temporary, "another client changed the repository's keyring at the same time"),
 			"open it again and look at its key slots")
+	}
+	late, err := r.joinRings(ctx, oldKEK)
+	if err != nil {
+		return err
 	}
 	r.adopt(j, kek)
 	return r.change(ctx, func(g *crypt.Ring) (bool, error) {
