@@ -34,7 +34,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -134,29 +133,27 @@ func (l *losses) list() []sink.Loss {
 	return out
 }
 
-// Restored returns the attributes that this package restores on a system, named as in runtime.GOOS.
+// Restored returns the attributes that this package restores on a system, named as in runtime.GOOS. The code asks it,
+// and the table in docs/ATTRIBUTES.md is made from it.
 func Restored(goos string) attrs.Set {
 	if goos == "linux" {
-		return linuxAttrs
+		// No system call sets the other two.
+		return attrs.Of(attrs.All()...) &^ attrs.Of(attrs.ChangeTime, attrs.BirthTime)
 	}
-	set := portableAttrs
-	if goos == "windows" {
-		set &^= attrs.Of(attrs.Owner, attrs.OwnerNames, attrs.Mode, attrs.SetID, attrs.AnyNames)
+	return portableRestores(goos)
+}
+
+// portableRestores is what the sink on os.Root restores on a system.
+func portableRestores(goos string) attrs.Set {
+	set := attrs.Of(attrs.Content, attrs.Holes, attrs.ModTime, attrs.HardLinks, attrs.Symlinks)
+	if goos != "windows" {
+		set |= attrs.Of(attrs.Mode, attrs.SetID, attrs.Owner, attrs.OwnerNames, attrs.AnyNames)
+	}
+	if goos == "darwin" || goos == "freebsd" {
+		set |= attrs.Of(attrs.Xattrs)
 	}
 	return set
 }
-
-// here is what this system restores; the code asks it, so that the documented table and the code cannot differ.
-var here = Restored(runtime.GOOS)
-
-var (
-	linuxAttrs = func() attrs.Set {
-		lost := attrs.Of(attrs.ChangeTime, attrs.BirthTime) // no system call sets them
-		return attrs.Of(attrs.All()...) &^ lost
-	}()
-	portableAttrs = attrs.Of(attrs.Content, attrs.Holes, attrs.ModTime, attrs.Mode, attrs.SetID, attrs.Owner,
-		attrs.OwnerNames, attrs.HardLinks, attrs.Symlinks, attrs.AnyNames)
-)
 
 // Why something was left out.
 var (

@@ -35,7 +35,7 @@ func newPortable(target string, opts Options, l *losses) (*portable, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &portable{opts: opts, has: here & portableAttrs, losses: l, owners: owners{numeric: opts.NumericIDs}}
+	s := &portable{opts: opts, has: portableRestores(runtime.GOOS), losses: l, owners: owners{numeric: opts.NumericIDs}}
 	s.dirs.init(root)
 	return s, nil
 }
@@ -252,7 +252,7 @@ func (s *portable) symlink(d *rootHandle, dir []byte, e *tree.Entry) error {
 		}
 	}
 	s.losses.add(attrs.ModTime, dir, e.Name, fmt.Errorf("times of symlinks: %w", errNotHere))
-	s.loseOthers(dir, e)
+	s.others(nil, dir, e)
 	if at != name {
 		if err := d.root.Rename(at, name); err != nil {
 			return errors.Join(failed("replace", dir, e.Name, err), d.root.Remove(at))
@@ -261,17 +261,25 @@ func (s *portable) symlink(d *rootHandle, dir []byte, e *tree.Entry) error {
 	return nil
 }
 
-// loseOthers counts what this system does not restore.
-func (s *portable) loseOthers(dir []byte, e *tree.Entry) {
+// others sets extended attributes where this system has them for an open file, and counts what it does not restore. f
+// is nil for symlinks.
+func (s *portable) others(f *os.File, dir []byte, e *tree.Entry) {
 	for i := range e.Xattrs {
-		a := attrs.Xattrs
-		switch string(e.Xattrs[i].Name) {
+		x := &e.Xattrs[i]
+		a, err := attrs.Xattrs, error(errNotHere)
+		switch string(x.Name) {
 		case "system.posix_acl_access", "system.posix_acl_default":
 			a = attrs.ACLs
 		case "security.capability":
 			a = attrs.Capabilities
+		default:
+			if f != nil && s.has.Has(attrs.Xattrs) {
+				err = setXattr(f, string(x.Name), x.Value)
+			}
 		}
-		s.losses.add(a, dir, e.Name, errNotHere)
+		if err != nil {
+			s.losses.add(a, dir, e.Name, err)
+		}
 	}
 	if e.FSFlags != 0 {
 		s.losses.add(attrs.Flags, dir, e.Name, errNotHere)
@@ -283,7 +291,7 @@ func (s *portable) loseOthers(dir []byte, e *tree.Entry) {
 
 // setMeta sets owner, times and mode of name, of which f is open.
 func (s *portable) setMeta(d *rootHandle, f *os.File, name string, dir []byte, e *tree.Entry) error {
-	s.loseOthers(dir, e)
+	s.others(f, dir, e)
 	var all []error
 	mode := fs.FileMode(e.Mode & 0o777)
 	special := e.Mode & 0o7000

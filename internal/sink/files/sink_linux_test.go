@@ -31,7 +31,7 @@ func suiteStepByStep(t *testing.T) {
 	t.Run("step by step", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {
-			return target(t, here, func(dir string) (sink.Sink, error) {
+			return target(t, Restored(runtime.GOOS), func(dir string) (sink.Sink, error) {
 				s, err := newLinux(dir, Options{NoSync: true}, &losses{})
 				if err == nil {
 					s.dirs.openat2 = false

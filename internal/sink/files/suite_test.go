@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,14 +27,14 @@ func TestSuite(t *testing.T) {
 	t.Run("system", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {
-			return target(t, here, func(dir string) (sink.Sink, error) { return New(dir, Options{NoSync: true}) })
+			return target(t, Restored(runtime.GOOS), func(dir string) (sink.Sink, error) { return New(dir, Options{NoSync: true}) })
 		})
 	})
 	suiteStepByStep(t)
 	t.Run("portable", func(t *testing.T) {
 		t.Parallel()
 		sinktest.Run(t, func(t *testing.T) *sinktest.Target {
-			return target(t, here&portableAttrs, func(dir string) (sink.Sink, error) {
+			return target(t, portableRestores(runtime.GOOS), func(dir string) (sink.Sink, error) {
 				return newPortable(dir, Options{NoSync: true}, &losses{})
 			})
 		})
