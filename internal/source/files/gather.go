@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 
 	"github.com/nacre-backup/nacre/internal/tree"
 )
@@ -18,7 +19,7 @@ import (
 type gatherer struct {
 	list  *names
 	limit int
-	dir   string // for the runs
+	temp  func() (*tempFile, error)
 	runs  *tempFile
 	ends  []int64 // where each run ends
 }
@@ -55,7 +56,7 @@ func (g *gatherer) mayHold(name []byte) bool {
 // flush writes what is in memory as a run.
 func (g *gatherer) flush() error {
 	if g.runs == nil {
-		f, err := newTempFile(g.dir)
+		f, err := g.temp()
 		if err != nil {
 			return err
 		}
@@ -185,6 +186,7 @@ type tempFile struct {
 	f     *os.File
 	size  int64
 	named bool
+	once  sync.Once
 }
 
 func newTempFile(dir string) (*tempFile, error) {
@@ -206,9 +208,12 @@ func (t *tempFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// close may be called several times.
 func (t *tempFile) close() {
-	_ = t.f.Close() // what was in it is of no use any more
-	if t.named {
-		_ = os.Remove(t.f.Name()) // the best that can be done
-	}
+	t.once.Do(func() {
+		_ = t.f.Close() // what was in it is of no use any more
+		if t.named {
+			_ = os.Remove(t.f.Name()) // the best that can be done
+		}
+	})
 }

@@ -21,13 +21,7 @@ type subSpool struct {
 
 const subHead = 25
 
-func newSubSpool(dir string) (*subSpool, error) {
-	f, err := newTempFile(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &subSpool{f: f, w: bufio.NewWriterSize(f, 64<<10)}, nil
-}
+func newSubSpool(f *tempFile) *subSpool { return &subSpool{f: f, w: bufio.NewWriterSize(f, 64<<10)} }
 
 // put appends a subdirectory. The first error of writing shows when the spool is read.
 func (p *subSpool) put(s *sub, name []byte) {

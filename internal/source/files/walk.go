@@ -33,6 +33,7 @@ type walk struct {
 
 	spareRecs  [][]rec
 	spareNames []*names
+	temps      []*tempFile // closed at the end, whatever happens
 }
 
 // work is a piece of work: a directory to list (b is nil), or a batch of it to look up.
@@ -61,7 +62,22 @@ func (w *walk) start(ctx context.Context) (stop func()) {
 		release()
 		w.end()
 		w.group.Wait()
+		for _, t := range w.temps {
+			t.close()
+		}
 	}
+}
+
+// tempFile makes a file that lasts until the end of the walk.
+func (w *walk) tempFile() (*tempFile, error) {
+	t, err := newTempFile(w.s.opts.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.temps = append(w.temps, t)
+	return t, nil
 }
 
 func (w *walk) end() {

@@ -33,7 +33,7 @@ func (k *worker) list(n *node) listing {
 	if n.depth >= maxDepth || n.pathLen >= maxPath {
 		return listing{err: &classError{tree.ErrTooLarge, fmt.Errorf("list: deeper than %d components or %d bytes", maxDepth, maxPath)}}
 	}
-	g := gatherer{list: k.w.takeNames(), limit: k.s.maxNames, dir: k.s.opts.TempDir}
+	g := gatherer{list: k.w.takeNames(), limit: k.s.maxNames, temp: k.w.tempFile}
 	n.list = g.list
 	if n.flags&recImplied == 0 {
 		h, err := k.s.dirs.acquire(n)
@@ -64,10 +64,12 @@ func (k *worker) list(n *node) listing {
 	}
 	var l listing
 	if g.runs != nil {
-		if l.spool, err = newSubSpool(g.dir); err != nil {
+		f, err := k.w.tempFile()
+		if err != nil {
 			supply.close()
 			return listing{err: fmt.Errorf("keep the subdirectories of a large directory: %w", err)}
 		}
+		l.spool = newSubSpool(f)
 	}
 	b, last, err := supply.next()
 	if err != nil || last {

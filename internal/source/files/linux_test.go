@@ -1,0 +1,466 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nacre-backup/nacre/internal/source"
+	"github.com/nacre-backup/nacre/internal/tree"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// described walks a root and describes all entries, which it returns by their path below the root.
+func described(t *testing.T, s *Source, root string) map[string]*tree.Entry {
+	t.Helper()
+	v := walkAll(t, s)
+	if len(v.errs) > 0 {
+		t.Fatalf("errors: %v", v.errs)
+	}
+	out := map[string]*tree.Entry{}
+	for p, it := range v.entries {
+		must(t, s.Describe(t.Context(), it))
+		if rel, ok := strings.CutPrefix("/"+p, root+"/"); ok {
+			out[rel] = it.Entry
+		}
+	}
+	return out
+}
+
+func TestEveryTypeOfFileIsRecorded(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "file", "dir/")
+	must(t, os.Symlink("nowhere/at all", filepath.Join(root, "link")))
+	must(t, unix.Mkfifo(filepath.Join(root, "fifo"), 0o640))
+	must(t, os.Chmod(filepath.Join(root, "file"), 0o4751|os.ModeSetuid))
+	must(t, os.Chmod(filepath.Join(root, "dir"), 0o750|os.ModeSticky|os.ModeSetgid))
+	when := []unix.Timespec{{Sec: 1, Nsec: 2}, {Sec: -77, Nsec: 123_456_789}}
+	must(t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(root, "file"), when, 0))
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	sock := true
+	if dir, err := os.Open(root); err == nil { // by a short path: the name of a socket is limited
+		defer dir.Close()
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/sock", dir.Fd())})
+		sock = err == nil
+	}
+	e := described(t, open(t, Options{Roots: []string{root}}), root)
+	for name, want := range map[string]tree.Type{"file": tree.File, "dir": tree.Dir, "link": tree.Symlink, "fifo": tree.FIFO} {
+		if e[name] == nil || e[name].Type != want {
+			t.Errorf("%s: %+v", name, e[name])
+		}
+	}
+	if sock && (e["sock"] == nil || e["sock"].Type != tree.Socket) {
+		t.Errorf("sock: %+v", e["sock"])
+	}
+	if string(e["link"].Target) != "nowhere/at all" || e["link"].Size != 0 {
+		t.Errorf("link: %+v", e["link"])
+	}
+	if e["file"].Mode != 0o4751 || e["dir"].Mode != 0o3750 || e["fifo"].Mode&0o777 != 0o640 {
+		t.Errorf("modes %o %o %o", e["file"].Mode, e["dir"].Mode, e["fifo"].Mode)
+	}
+	if got := e["file"].ModTime; got != (tree.Time{Sec: -77, Nsec: 123_456_789}) {
+		t.Errorf("time %+v", got)
+	}
+	var st unix.Stat_t
+	must(t, unix.Lstat(filepath.Join(root, "file"), &st))
+	f := e["file"]
+	if f.Inode != st.Ino || f.ChangeTime.Sec != st.Ctim.Sec || f.UID != st.Uid || f.GID != st.Gid || f.FS == "" || f.Size != 4 {
+		t.Errorf("file: %+v, system says %+v", f, st)
+	}
+	if os.Geteuid() == 0 && f.User != "root" {
+		t.Errorf("owner %q", f.User)
+	}
+}
+
+func TestDevicesAreRecorded(t *testing.T) {
+	t.Parallel()
+	needsRoot(t)
+	root := t.TempDir()
+	if err := unix.Mknod(filepath.Join(root, "null"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+		t.Skipf("needs root that may make devices: %v", err)
+	}
+	must(t, unix.Mknod(filepath.Join(root, "disk"), unix.S_IFBLK|0o600, int(unix.Mkdev(259, 70_000))))
+	e := described(t, open(t, Options{Roots: []string{root}}), root)
+	if n := e["null"]; n.Type != tree.CharDevice || n.Major != 1 || n.Minor != 3 {
+		t.Errorf("null: %+v", n)
+	}
+	if d := e["disk"]; d.Type != tree.BlockDevice || d.Major != 259 || d.Minor != 70_000 {
+		t.Errorf("disk: %+v", d)
+	}
+}
+
+func TestHardLinksShareAnIdentityAndOtherFilesDoNot(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "a", "sub/x", "c", "alone")
+	must(t, os.Link(filepath.Join(root, "a"), filepath.Join(root, "sub/a2")))
+	must(t, os.Link(filepath.Join(root, "a"), filepath.Join(root, "a3")))
+	must(t, os.Link(filepath.Join(root, "c"), filepath.Join(root, "sub/c2")))
+	v := walkAll(t, open(t, Options{Roots: []string{root}}))
+	link := func(p string) string { return v.entries[top(root)+p].LinkID }
+	if link("a") == "" || link("a") != link("sub/a2") || link("a") != link("a3") {
+		t.Error("links of one file differ")
+	}
+	if link("c") == link("a") || link("c") != link("sub/c2") {
+		t.Error("links of two files are the same")
+	}
+	if link("alone") != "" || link("sub") != "" {
+		t.Error("what has no second name has an identity")
+	}
+	again := walkAll(t, open(t, Options{Roots: []string{root}}))
+	if again.entries[top(root)+"a"].LinkID != link("a") {
+		t.Error("the identity differs in a second run")
+	}
+}
+
+func TestAttributesACLsAndCapabilitiesAreRead(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "f", "d/")
+	must(t, os.Symlink("f", filepath.Join(root, "l")))
+	big := bytes.Repeat([]byte("v"), 3000)
+	want := map[string]map[string][]byte{"f": {"user.b": big, "user.a": {}, "user.\xff": []byte("x")}, "d": {"user.d": []byte("y")}}
+	if os.Geteuid() == 0 {
+		want["f"]["security.capability"] = []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+		want["l"] = map[string][]byte{"trusted.t": []byte("z")}
+	}
+	acl := []byte("\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\x09\x00\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff\x10\x00\x06\x00\xff\xff\xff\xff\x20\x00\x00\x00\xff\xff\xff\xff")
+	want["f"]["system.posix_acl_access"] = acl
+	for name, attrs := range want {
+		for a, v := range attrs {
+			if err := unix.Lsetxattr(filepath.Join(root, name), a, v, 0); err != nil {
+				t.Skipf("needs a file system with extended attributes and ACLs: %s: %v", a, err)
+			}
+		}
+	}
+	for _, retained := range []bool{false, true} {
+		s := open(t, Options{Roots: []string{root}})
+		for it, err := range s.Entries(t.Context()) {
+			must(t, err)
+			if retained {
+				it = s.Retain(it)
+			}
+			must(t, s.Describe(t.Context(), it))
+			got := map[string][]byte{}
+			for _, x := range it.Entry.Xattrs {
+				got[string(x.Name)] = x.Value
+			}
+			for a, v := range want[string(it.Entry.Name)] {
+				if g, ok := got[a]; !ok || !bytes.Equal(g, v) {
+					t.Errorf("%q: attribute %q is %q, want %q", it.Entry.Name, a, g, v)
+				}
+			}
+			if retained {
+				s.Release(it)
+			}
+		}
+	}
+}
+
+func TestInodeFlagsAreRead(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "f")
+	h, err := os.Open(filepath.Join(root, "f"))
+	must(t, err)
+	defer h.Close()
+	flags := uint32(fsNoDump)
+	if err := unix.IoctlSetPointerInt(int(h.Fd()), 0x40086602, int(flags)); err != nil {
+		t.Skipf("needs a file system with inode flags: %v", err)
+	}
+	e := described(t, open(t, Options{Roots: []string{root}}), root)
+	if e["f"].FSFlags != fsNoDump {
+		t.Errorf("flags %x", e["f"].FSFlags)
+	}
+}
+
+func TestNamesOfAnyBytesAreKept(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	var want []string
+	for _, n := range []string{"new\nline", "\xff\xfe", strings.Repeat("n", 255), " ", "-rf", "a\tb", "*", `\`, "'", "\x01", "ü", "..a", "...", "a b"} {
+		build(t, root, n)
+		want = append(want, n)
+	}
+	slices.Sort(want)
+	if got := walkAll(t, open(t, Options{Roots: []string{root}})).below(root); !slices.Equal(got, want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+// deep makes a chain of directories with a file in each.
+func deep(t *testing.T, root, name string, levels int) {
+	t.Helper()
+	at, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	must(t, err)
+	for range levels {
+		must(t, unix.Mkdirat(at, name, 0o755))
+		next, err := unix.Openat(at, name, unix.O_PATH|unix.O_DIRECTORY, 0)
+		must(t, err)
+		must(t, unix.Close(at))
+		at = next
+		f, err := unix.Openat(at, "file", unix.O_CREAT|unix.O_WRONLY, 0o644)
+		must(t, err)
+		_, err = unix.Write(f, []byte("content"))
+		must(t, err)
+		must(t, unix.Close(f))
+	}
+	must(t, unix.Close(at))
+}
+
+// openHandles counts the descriptors of directories that this process has open below a root.
+func openHandles(root string) int {
+	n := 0
+	list, _ := os.ReadDir("/proc/self/fd")
+	for _, l := range list {
+		if p, err := os.Readlink("/proc/self/fd/" + l.Name()); err == nil && strings.HasPrefix(p, root) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestATreeDeeperThanAnyPathIsReadWithFewHandles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		levels int
+	}{{"d", 2000}, {strings.Repeat("long", 50), 200}} {
+		t.Run(fmt.Sprintf("%d levels of %d bytes", c.levels, len(c.name)), func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			deep(t, root, c.name, c.levels)
+			s := open(t, Options{Roots: []string{root}})
+			var files []*source.Item
+			most := 0
+			for it, err := range s.Entries(t.Context()) {
+				must(t, err)
+				if it.Err != nil {
+					t.Fatalf("level %d: %v", bytes.Count(it.Dir, []byte("/")), it.Err)
+				}
+				if it.Entry.Type == tree.File {
+					files = append(files, s.Retain(it))
+				}
+				if len(files)%100 == 0 {
+					most = max(most, openHandles(root))
+				}
+			}
+			if len(files) != c.levels {
+				t.Fatalf("%d files, want %d", len(files), c.levels)
+			}
+			if most > maxHandles+4 {
+				t.Errorf("%d directories were open at once", most)
+			}
+			for i, it := range files {
+				if i%50 == 0 || i == len(files)-1 {
+					must(t, s.Describe(t.Context(), it))
+					if got := readWhole(t, s, it); string(got) != "content" {
+						t.Errorf("level %d: content %q", i, got)
+					}
+				}
+				s.Release(it)
+			}
+		})
+	}
+}
+
+func TestADirectoryThatWasReplacedIsNotReadInItsPlace(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "a/f")
+	s := open(t, Options{Roots: []string{root}})
+	v := walkAll(t, s)
+	must(t, s.dirs.closeAll())
+	must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "b")))
+	build(t, root, "a/f")
+	if _, err := s.Open(t.Context(), v.entries[top(root)+"a/f"]); err == nil || s.ErrClass(err) != tree.ErrChanged {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestAFileThatBecameSomethingElseIsNotOpened(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	build(t, root, "f", "g", "h")
+	s := open(t, Options{Roots: []string{root}})
+	v := walkAll(t, s)
+	for _, n := range []string{"f", "g"} {
+		must(t, os.Remove(filepath.Join(root, n)))
+	}
+	must(t, os.Symlink("h", filepath.Join(root, "f")))
+	must(t, unix.Mkfifo(filepath.Join(root, "g"), 0o600))
+	if _, err := s.Open(t.Context(), v.entries[top(root)+"f"]); s.ErrClass(err) != tree.ErrChanged {
+		t.Errorf("a symbolic link in its place: %v", err)
+	}
+	h, err := s.Open(t.Context(), v.entries[top(root)+"g"]) // does not block
+	if err == nil {
+		var e tree.Entry
+		must(t, h.Stat(&e))
+		if e.Type != tree.FIFO {
+			t.Errorf("stat says %+v", e)
+		}
+		must(t, h.Close())
+	}
+}
+
+func TestHolesAreFoundAndReadAsToldTo(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	name := filepath.Join(root, "sparse")
+	f, err := os.Create(name)
+	must(t, err)
+	islands := []int64{0, 64 << 20, 200 << 20}
+	for _, at := range islands {
+		_, err := f.WriteAt([]byte("island"), at)
+		must(t, err)
+	}
+	must(t, f.Truncate(1<<40))
+	must(t, f.Close())
+	for _, readHoles := range []bool{false, true} {
+		s := open(t, Options{Roots: []string{root}, ReadHoles: readHoles})
+		v := walkAll(t, s)
+		it := v.entries[top(root)+"sparse"]
+		h, err := s.Open(t.Context(), it)
+		must(t, err)
+		var found []int64
+		for off := int64(0); off < 1<<40; {
+			start, end, err := h.NextData(off, 1<<40)
+			must(t, err)
+			if start < end {
+				found = append(found, start)
+			}
+			off = end
+		}
+		must(t, h.Close())
+		want := islands
+		if readHoles {
+			want = []int64{0}
+		}
+		if !slices.Equal(found, want) {
+			t.Errorf("read holes %v: data at %v, want %v", readHoles, found, want)
+		}
+	}
+}
+
+func TestALargeDirectoryIsSortedOnDisk(t *testing.T) {
+	t.Parallel()
+	for _, walkers := range []int{-1, 3} {
+		t.Run(fmt.Sprint("walkers ", walkers), func(t *testing.T) {
+			t.Parallel()
+			root, temp := t.TempDir(), t.TempDir()
+			var want []string
+			for i := range 5000 {
+				name := fmt.Sprintf("%x", i*7919)
+				if i%10 == 0 {
+					want = append(want, name+".d", name+".d/in")
+					build(t, root, name+".d/in")
+					continue
+				}
+				want = append(want, name)
+				build(t, root, name)
+			}
+			build(t, root, ".gitignore", "skipped")
+			must(t, os.WriteFile(filepath.Join(root, ".gitignore"), []byte("skipped\n"), 0o644))
+			want = append(want, ".gitignore")
+			s := open(t, Options{Roots: []string{root}, TempDir: temp, Walkers: walkers, Filter: Filter{Gitignore: true}})
+			s.maxNames = 100
+			v := walkAll(t, s)
+			got := v.below(root)
+			slices.SortFunc(want, func(a, b string) int {
+				ka := tree.Key{Dir: []byte(strings.Trim(filepath.Dir(a), ".")), Name: []byte(filepath.Base(a))}
+				if !strings.Contains(a, "/") {
+					ka.Dir = nil
+				}
+				kb := tree.Key{Dir: []byte(filepath.Dir(b)), Name: []byte(filepath.Base(b))}
+				if !strings.Contains(b, "/") {
+					kb.Dir = nil
+				}
+				return ka.Compare(kb)
+			})
+			if !slices.Equal(got, want) {
+				t.Fatalf("got %d names, want %d", len(got), len(want))
+			}
+			if left, _ := os.ReadDir(temp); len(left) > 0 {
+				t.Errorf("%d files left in the directory for temporary files", len(left))
+			}
+		})
+	}
+}
+
+func TestAListingThatCannotBeSortedIsAnError(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for i := range 300 {
+		build(t, root, fmt.Sprint(i))
+	}
+	s := open(t, Options{Roots: []string{root}, TempDir: filepath.Join(root, "missing")})
+	s.maxNames = 100
+	v := walkAll(t, s)
+	if v.errs[strings.TrimSuffix(top(root), "/")] == nil || len(v.below(root)) > 0 {
+		t.Fatalf("errors %v, names %v", v.errs, v.below(root))
+	}
+}
+
+func TestAWalkAllocatesNothingPerEntry(t *testing.T) {
+	root := t.TempDir()
+	const files = 4000
+	for i := range files {
+		build(t, root, fmt.Sprint(i))
+	}
+	perWalk := testing.AllocsPerRun(3, func() {
+		s, err := New(Options{Roots: []string{root}, Walkers: -1})
+		must(t, err)
+		n := 0
+		for it, err := range s.Entries(context.Background()) {
+			must(t, err)
+			if it.Entry.Type == tree.File {
+				n++
+			}
+		}
+		if n != files {
+			t.Fatal(n)
+		}
+		must(t, s.Close())
+	})
+	if perWalk > files/5 {
+		t.Errorf("%v allocations for %d entries", perWalk, files)
+	}
+}
+
+func TestTheEndOfTheContextEndsAWalkInTheMiddle(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for i := range 200 {
+		build(t, root, fmt.Sprintf("d%d/f", i))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	var last error
+	for _, err := range open(t, Options{Roots: []string{root}}).Entries(ctx) {
+		if n++; n == 50 {
+			cancel()
+		}
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Fatalf("after %d items: %v", n, last)
+	}
+}
