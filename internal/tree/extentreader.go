@@ -178,13 +178,13 @@ var extentColumns = columnSet(colNames, colIDs)
 
 // decodeExtents decodes a page and returns the sum of its lengths.
 func decodeExtents(c *columns, p *extentPage, page []byte) (sum uint64, err error) {
-	if err := c.parse(page, extentColumns); err != nil {
+	if err := c.parse(page, 1<<pageExtents|1<<pageExtentsInterior, extentColumns); err != nil {
 		return 0, err
 	}
 	bad := func(what string) (uint64, error) { return 0, errs.New(errs.Corrupt, "extent list page: %s", what) }
-	leaf := c.kind == pageExtents && c.level == 0
-	if !leaf && (c.kind != pageExtentsInterior || c.level == 0 || c.level > maxListLevel) {
-		return bad("kind or level")
+	leaf := c.kind == pageExtents
+	if leaf != (c.level == 0) || c.level > maxListLevel {
+		return bad("level")
 	}
 	p.level = int(c.level)
 	p.items = p.items[:0]

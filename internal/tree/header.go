@@ -105,8 +105,9 @@ type columns struct {
 // get returns a scanner over a column.
 func (c *columns) get(id int) scanner { return scanner{b: c.col[id]} }
 
-// parse takes a page apart. known is a bit set of the column ids that the caller can read.
-func (c *columns) parse(page []byte, known uint64) error {
+// parse takes a page apart. kinds and known are bit sets of the kinds that may stand here and of the column ids that
+// the caller can read.
+func (c *columns) parse(page []byte, kinds, known uint64) error {
 	if len(page) > maxPage {
 		return errs.New(errs.Corrupt, "page of %d bytes", len(page))
 	}
@@ -114,6 +115,9 @@ func (c *columns) parse(page []byte, known uint64) error {
 		return errs.New(errs.Corrupt, "not a page")
 	}
 	c.kind, c.level = page[2], page[3]
+	if c.kind >= 64 || kinds&(1<<c.kind) == 0 {
+		return errs.New(errs.Corrupt, "page of kind %d where another belongs", c.kind)
+	}
 	clear(c.col[:])
 	s := scanner{b: page, i: 4}
 	c.n = s.upTo(maxItems)
@@ -148,7 +152,7 @@ func (c *columns) parse(page []byte, known uint64) error {
 	return nil
 }
 
-// columnSet makes the bit set for parse.
+// columnSet makes a bit set for parse.
 func columnSet(ids ...int) (set uint64) {
 	for _, i := range ids {
 		set |= 1 << i

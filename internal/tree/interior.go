@@ -174,11 +174,11 @@ func damagedInterior(what string) error { return errs.New(errs.Corrupt, "interio
 // interior decodes a page. It does not compare it with a reference.
 func (d *decoder) interior(p *interior, page []byte) error {
 	c := &d.cols
-	if err := c.parse(page, interiorColumns); err != nil {
+	if err := c.parse(page, 1<<pageInterior, interiorColumns); err != nil {
 		return err
 	}
-	if c.kind != pageInterior || c.level == 0 || c.level > maxLevel {
-		return errs.New(errs.Corrupt, "page of kind %d, level %d where an interior page belongs", c.kind, c.level)
+	if c.level == 0 || c.level > maxLevel {
+		return errs.New(errs.Corrupt, "interior page of level %d", c.level)
 	}
 	p.level, p.n, p.ids = int(c.level), c.n, c.col[colIDs]
 	if len(p.ids) != p.n*len(id.ID{}) {

@@ -40,11 +40,11 @@ func damaged(col int) error { return errs.New(errs.Corrupt, "leaf: column %d", c
 // leaf decodes a leaf page into l, whose entries alias the page. It does not compare it with a reference.
 func (d *decoder) leaf(l *Leaf, page []byte) error {
 	c := &d.cols
-	if err := c.parse(page, leafColumns); err != nil {
+	if err := c.parse(page, 1<<pageLeaf, leafColumns); err != nil {
 		return err
 	}
-	if c.kind != pageLeaf || c.level != 0 {
-		return errs.New(errs.Corrupt, "page of kind %d, level %d where a leaf belongs", c.kind, c.level)
+	if c.level != 0 {
+		return errs.New(errs.Corrupt, "leaf of level %d", c.level)
 	}
 	if cap(l.entries) < c.n {
 		l.entries = make([]Entry, (c.n+31)&^31)
