@@ -107,7 +107,7 @@ func (b *Builder) AddOld(ctx context.Context, o Old) error {
 		return b.extend(ctx)
 	}
 	o.Leaf.dirOf(&b.scratch, o.Index)
-	return b.add(ctx, bytes.Clone(b.scratch.buf), o.Entry())
+	return b.add(ctx, b.scratch.buf, o.Entry())
 }
 
 // extend counts one more entry of the candidate and takes the leaf over when it is complete. The last leaf of a tree
@@ -174,15 +174,9 @@ func (b *Builder) advance(dir, name []byte) (newDir bool, kept int, err error) {
 	newDir = !b.some || !bytes.Equal(dir, b.dir.buf)
 	kept = b.dir.depth()
 	if newDir {
-		if err := checkPath(dir); err != nil {
+		if kept, err = b.enter(dir); err != nil {
 			return false, 0, err
 		}
-		b.scratch.set(dir)
-		kept = b.dir.common(&b.scratch)
-		if !b.follows(kept) {
-			return false, 0, errs.New(errs.Usage, "directory %q does not follow %q", clip(dir), clip(b.dir.buf))
-		}
-		b.dir, b.scratch = b.scratch, b.dir
 	} else if bytes.Compare(name, b.name) <= 0 {
 		return false, 0, errs.New(errs.Usage, "name %q does not follow %q in directory %q", clip(name), clip(b.name), clip(dir))
 	}
@@ -197,16 +191,23 @@ func (b *Builder) advance(dir, name []byte) (newDir bool, kept int, err error) {
 	return newDir, kept, nil
 }
 
-// follows reports whether the directory in scratch, which shares kept components with the last one, may come next.
-func (b *Builder) follows(kept int) bool {
-	d := b.scratch.depth()
-	if !b.some {
-		return d == 0
+// enter changes the last directory to dir, which must be directly below it or below one of its ancestors: the tree is
+// closed. It returns how many components they share. Its work is one comparison of the path, however deep.
+func (b *Builder) enter(dir []byte) (kept int, err error) {
+	if !b.some && len(dir) == 0 {
+		return 0, nil
 	}
-	if d != kept+1 {
-		return false // above, or not closed
+	parent, last := splitPath(dir)
+	k, ok := b.dir.depthAt(len(parent))
+	if !b.some || !ok || !bytes.Equal(parent, b.dir.buf[:len(parent)]) || k < b.dir.depth() && bytes.Compare(b.dir.component(k), last) >= 0 {
+		return 0, errs.New(errs.Usage, "directory %q does not follow %q", clip(dir), clip(b.dir.buf))
 	}
-	return kept == b.dir.depth() || bytes.Compare(b.dir.component(kept), b.scratch.component(kept)) < 0
+	if !goodName(last) {
+		return 0, errs.New(errs.Usage, "directory %q: component %q", clip(dir), clip(last))
+	}
+	b.dir.truncate(k)
+	b.dir.push(last)
+	return k, nil
 }
 
 // add appends an entry to the open leaf.

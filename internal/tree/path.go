@@ -55,6 +55,15 @@ func (p *path) component(i int) []byte {
 	return p.buf[p.ends[i-1]+1 : p.ends[i]]
 }
 
+// depthAt returns how many components make up the first n bytes, if a component ends there.
+func (p *path) depthAt(n int) (int, bool) {
+	if n == 0 {
+		return 0, true
+	}
+	k, ok := slices.BinarySearch(p.ends, n)
+	return k + 1, ok
+}
+
 // last returns the last component, nothing at the top.
 func (p *path) last() []byte {
 	if len(p.ends) == 0 {

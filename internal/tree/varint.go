@@ -34,26 +34,32 @@ type scanner struct {
 	bad bool
 }
 
-// uv reads one varint.
+// uv reads one varint. The short ones, which are most, are read where uv is inlined.
 func (s *scanner) uv() uint64 {
 	if s.i < len(s.b) && s.b[s.i] < 0x80 {
 		s.i++
 		return uint64(s.b[s.i-1])
 	}
-	return s.uvSlow()
+	return s.uvLong()
 }
 
-func (s *scanner) uvSlow() uint64 {
-	if s.bad {
-		return 0
+// uvLong reads a varint of two bytes or more.
+func (s *scanner) uvLong() uint64 {
+	b := s.b[min(s.i, len(s.b)):]
+	v := uint64(0)
+	for k := 0; k < len(b) && k < binary.MaxVarintLen64; k++ {
+		c := b[k]
+		v |= uint64(c&0x7f) << (7 * k)
+		if c < 0x80 {
+			if c == 0 && k > 0 || k == binary.MaxVarintLen64-1 && c > 1 {
+				break // not the shortest form, or more than 64 bits
+			}
+			s.i += k + 1
+			return v
+		}
 	}
-	v, n := binary.Uvarint(s.b[s.i:])
-	if n <= 0 || n > 1 && s.b[s.i+n-1] == 0 {
-		s.fail()
-		return 0
-	}
-	s.i += n
-	return v
+	s.fail()
+	return 0
 }
 
 func (s *scanner) zz() int64 { return unzigzag(s.uv()) }
