@@ -264,6 +264,28 @@ func TestARowThatNamesNoPackIsNoticed(t *testing.T) {
 	}
 }
 
+func TestRowsOutOfOrderAreNoticed(t *testing.T) {
+	t.Parallel()
+	var tab table
+	tab.add(id.Name{}, testPack(1, testID(1), testID(2), testID(3)))
+	var m memFile
+	if err := tab.write(&m, testRepo); err != nil {
+		t.Fatal(err)
+	}
+	var second row
+	copy(second[:], m.b[blockSize+rowSize:])
+	copy(m.b[blockSize+rowSize:], m.b[blockSize+2*rowSize:blockSize+3*rowSize])
+	copy(m.b[blockSize+2*rowSize:], second[:])
+	reseal(m.b)
+	r, err := newRun(m.b, testRepo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := merge(&memFile{}, testRepo, []view{{run: r, states: make([]packState, 1)}}); !errors.Is(err, errs.Corrupt) {
+		t.Fatalf("merge says %v", err)
+	}
+}
+
 func TestAPackWithoutItsSourceIsNoticed(t *testing.T) {
 	t.Parallel()
 	p := testPack(1, testID(1))

@@ -1,9 +1,11 @@
 package index
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
 )
 
@@ -172,6 +174,7 @@ type cursor struct {
 	pos     uint64 // number of the next row of the run
 	block   []byte // the block that pos stands in
 	same    []row
+	last    id.Short // the id before
 }
 
 func (c *cursor) next() (bool, error) {
@@ -180,7 +183,12 @@ func (c *cursor) next() (bool, error) {
 		if err != nil || !ok {
 			return false, err
 		}
-		for first := r.id(); ok && r.id() == first; {
+		first := r.id()
+		if c.pos > 0 && bytes.Compare(first[:], c.last[:]) <= 0 {
+			c.run.bad.Store(true)
+			return false, errs.New(errs.Corrupt, "index cache: rows are out of order")
+		}
+		for c.last = first; ok && r.id() == first; {
 			c.pos++
 			if p := r.place(); c.numbers[p.pack] != dropped {
 				p.pack = c.numbers[p.pack]
