@@ -175,7 +175,7 @@ func (s *Session) place(ctx context.Context, object []byte, wanted outcome) erro
 			return s.other(ctx, f, there, err)
 		}
 		if !errors.Is(err, errs.NotFound) {
-			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+			return unknown(err)
 		}
 	}
 	var last error
@@ -216,7 +216,12 @@ func (s *Session) place(ctx context.Context, object []byte, wanted outcome) erro
 		// Every try was refused, and only the look at what is there failed: this session's fate is not there.
 		return fmt.Errorf("nothing was committed: %w", last)
 	}
-	return errs.WithHint(fmt.Errorf("%w: %w", ErrOutcomeUnknown, last),
+	return unknown(last)
+}
+
+// unknown is the error of a fate that could not be found out.
+func unknown(why error) error {
+	return errs.WithHint(fmt.Errorf("%w: %w", ErrOutcomeUnknown, why),
 		"look with: nacre snapshots, once the repository answers; the snapshot is there or it is not, nothing else is lost")
 }
 
@@ -230,7 +235,7 @@ func refused(err error) bool {
 // now.
 func (s *Session) harden(ctx context.Context) error {
 	if err := s.ops.Flush(ctx); err != nil {
-		return fmt.Errorf("%w: the commit is there, and the store does not say that it is safe: %w", ErrOutcomeUnknown, err)
+		return unknown(fmt.Errorf("the fate is there, and the store does not say that it is safe: %w", err))
 	}
 	return nil
 }
@@ -301,7 +306,7 @@ func (s *Session) unannounced(ctx context.Context) error {
 		}
 	}
 	if last != nil || ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, errors.Join(last, ctx.Err()))
+		return unknown(errors.Join(last, ctx.Err()))
 	}
 	return fmt.Errorf("%w, or a killer crashed as it was about to", ErrKilled)
 }
@@ -310,7 +315,7 @@ func (s *Session) unannounced(ctx context.Context) error {
 func (s *Session) voided(ctx context.Context) error {
 	f, there, err := readFate(ctx, s.ops, s.repo, record.KilledPath(s.rec.Era, s.rec.Session), &s.rec.Writer)
 	if err != nil && there == nil {
-		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		return unknown(err)
 	}
 	return s.other(ctx, f, there, err)
 }

@@ -2,10 +2,12 @@ package session
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +56,15 @@ func (s *seeded) Read(p []byte) (int, error) {
 }
 
 func random(n byte) clock.Rand { return &seeded{gen: rand.NewChaCha8([32]byte{n})} }
+
+var drawn atomic.Uint64
+
+// fresh is a source of random bytes that no other test shares: no session id comes twice.
+func fresh() clock.Rand {
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[8:], drawn.Add(1))
+	return &seeded{gen: rand.NewChaCha8(seed)}
+}
 
 // keyfile is the text of a key that opens the test repositories without the cost of a password.
 func keyfile() []byte { return crypt.FormatKeyfile(crypt.Key{1, 2, 3}, id.Repository{}) }
