@@ -351,9 +351,10 @@ func FuzzOpen(f *testing.F) {
 	file := buf.Bytes()
 	f.Add(file)
 	f.Add(file[crypt.HeaderSize:])
+	at := crypt.HeaderSize + crypt.SealedLen(5, 5) // of the directory: what is before it, Open does not look at
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, err := Open(readFrom(b), int64(len(b)), crypt.ClassData, keyOf)
-		if err == nil && !bytes.Equal(b, file) {
+		if err == nil && (len(b) != len(file) || !bytes.Equal(b[:crypt.HeaderSize], file[:crypt.HeaderSize]) || !bytes.Equal(b[at:], file[at:])) {
 			t.Fatal("a forged pack opens")
 		}
 		if err != nil && !errors.Is(err, errs.Corrupt) && !errors.Is(err, errs.Unsupported) {
