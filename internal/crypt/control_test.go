@@ -187,7 +187,7 @@ func TestShapesThatNoWriterMakesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	part := func(b []byte, sealed []byte) []byte {
+	part := func(b, sealed []byte) []byte {
 		return append(append(b, byte(len(sealed)), 0, 0, 0), sealed...)
 	}
 	head := h.Append(nil)

@@ -245,7 +245,7 @@ func (c *RingControl) validate() error {
 		return errs.New(errs.Unsupported, "keyring: unknown suite %d", c.Suite)
 	case c.Store < StoreAtomic || c.Store > StoreLate:
 		return errs.New(errs.Unsupported, "keyring: unknown store class %d", c.Store)
-	case c.DataPack < minPackTarget || c.DataPack > maxPackTarget || c.MetaPack < minPackTarget || c.MetaPack > maxPackTarget:
+	case !packTarget(c.DataPack) || !packTarget(c.MetaPack):
 		return bad("pack sizes %d and %d", c.DataPack, c.MetaPack)
 	case len(c.ReaderPub) != xwingPublic:
 		return bad("readers' public key of %d bytes", len(c.ReaderPub))
@@ -287,6 +287,9 @@ func (s *RingSecrets) validate() error {
 	}
 	return nil
 }
+
+// packTarget reports whether n may be the target size of packs.
+func packTarget(n uint64) bool { return n >= minPackTarget && n <= maxPackTarget }
 
 // ascending reports whether epochs grow strictly.
 func ascending(e []EpochSecret) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/nacre-backup/nacre/internal/codec"
@@ -153,6 +154,13 @@ func readAt(read ReadFunc, at int64, n int) ([]byte, error) {
 // scratch holds buffers for opened segments, one for each goroutine that decodes at the moment.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
+// putScratch gives a buffer back unless it is a rare large one.
+func putScratch(buf *[]byte) {
+	if cap(*buf) <= 2<<20 {
+		scratch.Put(buf)
+	}
+}
+
 // Decode opens and decodes segment segno from its sealed bytes and appends its raw bytes to dst[:0]. c is the caller's
 // own coder. The blobs' ids are not compared with their content here.
 func (r *Reader) Decode(dst []byte, segno uint32, sealed []byte, c segment.Coder) ([]byte, error) {
@@ -165,13 +173,11 @@ func (r *Reader) Decode(dst []byte, segno uint32, sealed []byte, c segment.Coder
 		ids[i] = blobs[i].ID
 	}
 	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
+	defer putScratch(buf)
+	*buf = slices.Grow((*buf)[:0], len(sealed))
 	p, err := r.opener.Open(*buf, sealed, segno, ids)
 	if err != nil {
 		return nil, err
-	}
-	if cap(p.Payload) > cap(*buf) && cap(p.Payload) <= 2<<20 {
-		*buf = p.Payload[:0]
 	}
 	if r.Header().Class != crypt.ClassIndex && p.RawLen != int(r.dir.Segments[segno].RawLen) {
 		return nil, errs.New(errs.Corrupt, "segment %d: %d raw bytes, its blobs have %d", segno, p.RawLen, r.dir.Segments[segno].RawLen)

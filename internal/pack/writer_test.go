@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/bits"
@@ -11,8 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"flag"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"

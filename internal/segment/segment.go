@@ -12,6 +12,7 @@ package segment
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/nacre-backup/nacre/internal/codec"
 	"github.com/nacre-backup/nacre/internal/crypt"
@@ -170,11 +171,11 @@ func (b *Builder) Seal(s *crypt.Sealer, segno uint32) ([]byte, error) {
 
 // verify reads the sealed segment back.
 func (b *Builder) verify(s *crypt.Sealer, segno uint32, raw []byte) error {
-	p, err := s.Open(b.opened[:0], b.sealed, segno, b.ids)
+	b.opened = slices.Grow(b.opened[:0], len(b.sealed))
+	p, err := s.Open(b.opened, b.sealed, segno, b.ids)
 	if err != nil {
 		return err
 	}
-	b.opened = grown(b.opened, p.Payload)
 	got := p.Payload
 	if codec.ID(p.Codec) != codec.Raw {
 		if got, err = b.coder.Decode(b.decoded[:0], codec.ID(p.Codec), p.Payload, p.RawLen); err != nil {
@@ -186,14 +187,6 @@ func (b *Builder) verify(s *crypt.Sealer, segno uint32, raw []byte) error {
 		return errs.New(errs.Corrupt, "the bytes differ")
 	}
 	return nil
-}
-
-// grown returns the larger of buf and of the memory that now holds a payload, for the next use.
-func grown(buf, payload []byte) []byte {
-	if cap(payload) > cap(buf) {
-		return payload[:0]
-	}
-	return buf
 }
 
 // Reset forgets what is gathered and keeps the buffers.
