@@ -32,6 +32,7 @@ type walk struct {
 	failed  error // the source is broken
 
 	spareRecs  [][]rec
+	spareCap   int // of all of them together
 	spareNames []*names
 	temps      []*tempFile // closed at the end, whatever happens
 }
@@ -323,8 +324,8 @@ func (e *emitter) finish(b *batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.giveBackLocked(len(b.recs))
-	if len(w.spareRecs) < maxAhead/batchSize {
-		w.spareRecs = append(w.spareRecs, b.recs[:0])
+	if w.spareCap+cap(b.recs) <= maxAhead {
+		w.spareRecs, w.spareCap = append(w.spareRecs, b.recs[:0]), w.spareCap+cap(b.recs)
 	}
 	b.recs = nil
 }
@@ -366,8 +367,8 @@ func (w *walk) takeRecs(n int) []rec {
 	defer w.mu.Unlock()
 	if k := len(w.spareRecs); k > 0 && cap(w.spareRecs[k-1]) >= n {
 		r := w.spareRecs[k-1]
-		w.spareRecs = w.spareRecs[:k-1]
+		w.spareRecs, w.spareCap = w.spareRecs[:k-1], w.spareCap-cap(r)
 		return r[:n]
 	}
-	return make([]rec, n)
+	return make([]rec, n, min(n+n/4, batchSize))
 }
