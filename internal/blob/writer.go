@@ -36,7 +36,7 @@ type Writer struct {
 	tasks      sync.WaitGroup
 	// stream begins an object under the context of the run: a pack outlives the call that opened it.
 	stream func(store.Streamer) (store.Stream, error)
-	err        atomic.Pointer[error] // the first failure
+	err    atomic.Pointer[error] // the first failure
 
 	mu      sync.Mutex
 	session *session.Session

@@ -57,7 +57,6 @@ type file struct {
 	name     string
 	stretch  [][]byte
 	partial  bool
-	extents  bool // as an extent list even if it could be direct
 	longAttr []byte
 	entry    tree.Entry
 }
