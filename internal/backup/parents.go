@@ -125,10 +125,7 @@ func before(ns int64) tree.Time {
 }
 
 // stored says whether a blob need not be stored again, without claiming it.
-func (r *run) stored(i id.ID) bool {
-	l, ok := r.index.Lookup(i.Short())
-	return ok && (r.state.UsablePack(l.Pack.Path()) || r.adopted[l.Pack.Path()])
-}
+func (r *run) stored(i id.ID) bool { return r.index.Known(i.Short()) }
 
 // extents calls fn for each stretch of an entry's content that is stored in blobs.
 func (r *run) extents(ctx context.Context, e *tree.Entry, fn func(tree.Extent) error) error {

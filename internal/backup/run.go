@@ -68,8 +68,7 @@ type run struct {
 	due     chan struct{}
 	fresh   atomic.Int64 // bytes read since the last checkpoint
 	past    []id.Session // checkpoints that this run makes needless when it commits
-	adopted map[string]bool
-	damaged atomic.Bool // a page of a parent was found damaged
+	damaged atomic.Bool  // a page of a parent was found damaged
 	// dataBlobs is how many blobs of content were new.
 	dataBlobs atomic.Int64
 	// donePacks is how many packs were written when the last checkpoint was made.
@@ -183,12 +182,7 @@ func (r *run) open(ctx context.Context, parent, check *session.Snapshot) error {
 
 // adopt takes the packs of dead sessions over.
 func (r *run) adopt(ctx context.Context, dead []session.Adopted) error {
-	r.adopted = map[string]bool{}
 	for _, a := range dead {
-		for _, p := range a.Packs {
-			r.sess.AddPack(p)
-			r.adopted[p.Path()] = true
-		}
 		if err := r.index.AddPacks(ctx, r.sess, a.Packs); err != nil {
 			return fmt.Errorf("read the packs of the dead session %s: %w", a.Session, err)
 		}

@@ -52,6 +52,23 @@ func (x *Index) Claim(s id.Short) (known bool) {
 	}
 }
 
+// Known reports what Claim would say, and claims nothing.
+func (x *Index) Known(s id.Short) bool {
+	for {
+		moved := x.moved.Load()
+		if x.claimable(s) {
+			return true
+		}
+		sh := &x.shards[s[0]]
+		sh.mu.Lock()
+		_, known := sh.m[s]
+		sh.mu.Unlock()
+		if known || x.moved.Load() == moved {
+			return known
+		}
+	}
+}
+
 // claimable reports whether a run tells of s in a pack that serves claims. A damaged block tells of nothing: its blobs
 // are stored again.
 func (x *Index) claimable(s id.Short) (found bool) {

@@ -177,6 +177,9 @@ func (e *env) saved(t testing.TB, from, to int) record.Pack {
 func (e *env) wantKnown(t testing.TB, x *Index, from, to int, want bool) {
 	t.Helper()
 	for n := from; n < to; n++ {
+		if got := x.Known(e.short(n)); got != want {
+			t.Fatalf("known blob %d: %v, want %v", n, got, want)
+		}
 		if got := x.Claim(e.short(n)); got != want {
 			t.Fatalf("claim of blob %d: known = %v, want %v", n, got, want)
 		}
