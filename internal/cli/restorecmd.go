@@ -11,10 +11,8 @@ import (
 	"github.com/nacre-backup/nacre/internal/connect"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/event"
-	"github.com/nacre-backup/nacre/internal/pattern"
 	"github.com/nacre-backup/nacre/internal/restore"
 	"github.com/nacre-backup/nacre/internal/sink"
-	"github.com/nacre-backup/nacre/internal/tree"
 	"github.com/nacre-backup/nacre/internal/units"
 	"github.com/nacre-backup/nacre/internal/view"
 )
@@ -77,7 +75,7 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 	if err != nil {
 		return err
 	}
-	choose, err := newChooser(f)
+	choose, err := restore.Choose(restore.Patterns{Include: f.include, IInclude: f.iinclude, Exclude: f.exclude, IExclude: f.iexclude})
 	if err != nil {
 		return err
 	}
@@ -113,56 +111,6 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 		a.restoreSummary(f, s.ID.String(), sum, a.p.Clock.Now().Sub(start))
 		return nil
 	})
-}
-
-// newChooser makes the filter of restore. A path that an include pattern matches is restored with all that is below
-// it; directories on the way to it only as far as needed. Excludes decide first.
-func newChooser(f *restoreFlags) (func(path []byte, typ tree.Type) restore.Choice, error) {
-	var includes, excludes []*pattern.List
-	for _, p := range []struct {
-		patterns []string
-		fold     bool
-		to       *[]*pattern.List
-	}{{f.include, false, &includes}, {f.iinclude, true, &includes}, {f.exclude, false, &excludes}, {f.iexclude, true, &excludes}} {
-		if len(p.patterns) == 0 {
-			continue
-		}
-		l, err := pattern.Excludes(p.patterns, p.fold)
-		if err != nil {
-			return nil, err
-		}
-		*p.to = append(*p.to, l)
-	}
-	if len(includes)+len(excludes) == 0 {
-		return nil, nil
-	}
-	return func(path []byte, typ tree.Type) restore.Choice {
-		dir := typ == tree.Dir
-		if matches(excludes, path, dir) {
-			return restore.Leave
-		}
-		if len(includes) == 0 || matches(includes, path, dir) {
-			return restore.Take
-		}
-		for i := len(path) - 1; i > 0; i-- { // is it below something that is included?
-			if path[i] == '/' && matches(includes, path[:i], true) {
-				return restore.Take
-			}
-		}
-		if dir {
-			return restore.Descend
-		}
-		return restore.Leave
-	}, nil
-}
-
-func matches(lists []*pattern.List, path []byte, dir bool) bool {
-	for _, l := range lists {
-		if l.Match(path, dir) == pattern.Excluded {
-			return true
-		}
-	}
-	return false
 }
 
 // restoreLine is the last JSON line of a restore.

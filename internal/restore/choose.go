@@ -8,34 +8,62 @@ import (
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
-// Choose makes a filter for Options.Select from patterns in the dialect of pattern.Excludes. With include patterns,
-// what matches one of them is taken and all that is below; without, everything is. What matches an exclude pattern is
-// left out with all that is below, whatever the include patterns say. With fold, case makes no difference.
+// Patterns say what is restored, in the dialect of pattern.Excludes; case makes no difference in IInclude and IExclude.
+type Patterns struct {
+	Include, IInclude []string
+	Exclude, IExclude []string
+}
+
+// Choose makes a filter for Options.Select; it is nil where there are no patterns. With include patterns, what matches
+// one of them is taken and all that is below; without, everything is. What matches an exclude pattern is left out with
+// all that is below, whatever the include patterns say.
 //
 // The function remembers the last directory that it was asked about and is for one goroutine, as a restore has it.
-func Choose(include, exclude []string, fold bool) (func(path []byte, typ tree.Type) Choice, error) {
-	if len(include)+len(exclude) == 0 {
-		return nil, nil
-	}
+func Choose(p Patterns) (func(path []byte, typ tree.Type) Choice, error) {
 	var c chooser
 	var err error
-	if c.exclude, err = pattern.Excludes(exclude, fold); err != nil {
+	if c.include, err = compile(p.Include, p.IInclude); err != nil {
 		return nil, err
 	}
-	if len(include) == 0 {
-		return c.choose, nil
-	}
-	if c.include, err = pattern.Excludes(include, fold); err != nil {
+	if c.exclude, err = compile(p.Exclude, p.IExclude); err != nil {
 		return nil, err
 	}
-	if !fold {
-		c.plain = plainPaths(include)
+	if len(c.include)+len(c.exclude) == 0 {
+		return nil, nil
+	}
+	if len(p.IInclude) == 0 {
+		c.plain = plainPaths(p.Include)
 	}
 	return c.choose, nil
 }
 
+type lists []*pattern.List
+
+func compile(patterns, folded []string) (l lists, err error) {
+	for fold, list := range map[bool][]string{false: patterns, true: folded} {
+		if len(list) == 0 {
+			continue
+		}
+		compiled, err := pattern.Excludes(list, fold)
+		if err != nil {
+			return nil, err
+		}
+		l = append(l, compiled)
+	}
+	return l, nil
+}
+
+func (l lists) match(path []byte, dir bool) bool {
+	for _, list := range l {
+		if list.Match(path, dir) == pattern.Excluded {
+			return true
+		}
+	}
+	return false
+}
+
 type chooser struct {
-	include, exclude *pattern.List
+	include, exclude lists
 	plain            [][]byte // the include patterns, if all of them are plain paths from the top
 
 	dir []byte // the last directory asked about
@@ -45,10 +73,10 @@ type chooser struct {
 
 func (c *chooser) choose(path []byte, typ tree.Type) Choice {
 	isDir := typ == tree.Dir
-	if c.exclude.Match(path, isDir) == pattern.Excluded {
+	if c.exclude.match(path, isDir) {
 		return Leave
 	}
-	if c.include == nil {
+	if len(c.include) == 0 {
 		return Take
 	}
 	dir := path[:max(bytes.LastIndexByte(path, '/'), 0)]
@@ -56,7 +84,7 @@ func (c *chooser) choose(path []byte, typ tree.Type) Choice {
 		c.dir, c.in, c.any = append(c.dir[:0], dir...), c.below(dir), true
 	}
 	switch {
-	case c.in || c.include.Match(path, isDir) == pattern.Excluded:
+	case c.in || c.include.match(path, isDir):
 		return Take
 	case isDir && c.onTheWay(path):
 		return Descend
@@ -67,7 +95,7 @@ func (c *chooser) choose(path []byte, typ tree.Type) Choice {
 // below reports whether dir or one of its ancestors matches an include pattern.
 func (c *chooser) below(dir []byte) bool {
 	for len(dir) > 0 {
-		if c.include.Match(dir, true) == pattern.Excluded {
+		if c.include.match(dir, true) {
 			return true
 		}
 		dir = dir[:max(bytes.LastIndexByte(dir, '/'), 0)]

@@ -37,7 +37,11 @@ func TestPatternsChoose(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			choose, err := restore.Choose(c.include, c.exclude, c.fold)
+			p := restore.Patterns{Include: c.include, Exclude: c.exclude}
+			if c.fold {
+				p = restore.Patterns{IInclude: c.include, IExclude: c.exclude}
+			}
+			choose, err := restore.Choose(p)
 			must(t, err)
 			target := t.TempDir()
 			sum := run(t, s, target, files.Options{}, restore.Options{Select: choose})
@@ -56,10 +60,10 @@ func TestPatternsChoose(t *testing.T) {
 			}
 		})
 	}
-	if _, err := restore.Choose([]string{"[a"}, nil, false); !errors.Is(err, errs.Usage) {
+	if _, err := restore.Choose(restore.Patterns{Include: []string{"[a"}}); !errors.Is(err, errs.Usage) {
 		t.Errorf("a bad pattern: %v", err)
 	}
-	if choose, err := restore.Choose(nil, nil, false); choose != nil || err != nil {
+	if choose, err := restore.Choose(restore.Patterns{}); choose != nil || err != nil {
 		t.Error("no patterns make no filter")
 	}
 }

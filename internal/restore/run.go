@@ -116,22 +116,12 @@ func (r *run) close(ctx context.Context) error {
 	r.unlinkedNote()
 	if l, ok := r.to.(sink.Loser); ok {
 		r.sum.Losses = l.Losses()
-		for _, x := range r.sum.Losses {
-			r.o.Events.Emit(event.Note{Text: lossText(x)})
-		}
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, errs.Full) && !r.o.DryRun {
 		r.fail(nil, fmt.Errorf("finish restore: %w", err))
 		return nil
 	}
 	return err
-}
-
-func lossText(x sink.Loss) string {
-	if x.Count == 1 {
-		return fmt.Sprintf("%v not restored for %q: %v", x.Attribute, x.First, x.Err)
-	}
-	return fmt.Sprintf("%v not restored for %d entries, the first %q: %v", x.Attribute, x.Count, x.First, x.Err)
 }
 
 // fail records that a path could not be restored.
