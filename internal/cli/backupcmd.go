@@ -79,7 +79,7 @@ func backupSourceFlags(fl *pflag.FlagSet, f *backupFlags) {
 	fl.BoolVar(&o.Gitignore, "gitignore", false, "honour .gitignore and .nacreignore files")
 	fl.StringArrayVar(&o.FilesFrom, "files-from", nil, "back up the paths in `FILE`, one on each line (- is standard input)")
 	fl.StringArrayVar(&o.FilesFrom0, "files-from0", nil, "back up the paths in `FILE`, each ended by a zero byte")
-	fl.StringVar(&f.follow, "follow-symlinks", "roots", "follow links: never, roots (those named here), or all")
+	fl.StringVar(&f.follow, "follow-symlinks", "roots", "follow links by `RULE`: never, roots (those named here), or all")
 	fl.BoolVar(&o.ReadHoles, "read-holes", false, "read the holes of sparse files")
 	fl.BoolVar(&f.stdin, "stdin", false, "back up standard input as one file")
 	fl.StringVar(&f.stdinName, "stdin-name", "", "`NAME` of that file (stdin)")
@@ -89,14 +89,14 @@ func backupSourceFlags(fl *pflag.FlagSet, f *backupFlags) {
 func backupRunFlags(fl *pflag.FlagSet, f *backupFlags) {
 	fl.StringVar(&f.name, "name", "", "name the snapshot `NAME`, with fields of strftime (%Y-%m-%d)")
 	fl.StringArrayVar(&f.tags, "tag", nil, "mark the snapshot with `TAG`")
-	fl.StringVar(&f.at, "time", "", "the moment that the snapshot stands for (now)")
-	fl.StringVar(&f.host, "host", "", "the host that the snapshot is of (this one)")
+	fl.StringVar(&f.at, "time", "", "the snapshot stands for the moment `TIME` (now)")
+	fl.StringVar(&f.host, "host", "", "the snapshot is of `HOST` (this one)")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "compare only: read no file, write nothing")
 	fl.BoolVarP(&f.force, "force", "f", false, "read every file, changed or not")
 	fl.BoolVar(&f.skip, "skip-if-unchanged", false, "make no snapshot if nothing changed")
-	fl.StringVar(&f.compression, "compression", "auto", "auto, fast, default, max or none")
-	fl.StringVar(&f.checkpoint, "checkpoint-interval", "5m", "save the state of a long backup this often (0: never)")
-	fl.StringVar(&f.checkpointBytes, "checkpoint-bytes", "8G", "or after so many bytes were read (0: never)")
+	fl.StringVar(&f.compression, "compression", "auto", "compress at `LEVEL`: auto, fast, default, max or none")
+	fl.StringVar(&f.checkpoint, "checkpoint-interval", "5m", "save the state of a long backup every `DURATION` (0: never)")
+	fl.StringVar(&f.checkpointBytes, "checkpoint-bytes", "8G", "and whenever `SIZE` was read (0: never)")
 }
 
 // check checks the arguments against the flags.
@@ -185,7 +185,7 @@ func (a *app) backupSource(f *backupFlags, o *backup.Options, args []string) err
 	s.Roots, s.Stdin = args, a.p.Stdin
 	var err error
 	if s.FollowSymlinks, err = connect.ParseFollow(f.follow); err != nil {
-		return err
+		return errs.As(errs.Usage, err)
 	}
 	if f.larger != "" {
 		if s.ExcludeLargerThan, err = units.ParseBytes(f.larger); err != nil {
@@ -332,10 +332,10 @@ func (a *app) neverBackedUp(v *vault) (list []string) {
 
 // remindOfKit shows the recovery words of a generated key once, on a terminal, and names the way to them elsewhere.
 func (a *app) remindOfKit(v *vault) {
-	if a.out.json {
-		return // the summary has kit_wanted
+	if a.out.json || a.out.quiet {
+		return // the JSON summary has kit_wanted
 	}
-	if terminal(a.p.Stdout) && !a.out.quiet {
+	if terminal(a.p.Stdout) {
 		a.afterInit(v, true)
 		return
 	}

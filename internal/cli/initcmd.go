@@ -42,8 +42,8 @@ Without the password or key nobody can read it, and nobody can help: run
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runInit(cmd.Context(), f, args) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.encryption, "encryption", "auto", "how it is protected: auto (the secret given, else a password), key, or none")
-	fl.StringVar(&f.cipher, "cipher", "auto", "auto, aes256-gcm or chacha20-poly1305")
+	fl.StringVar(&f.encryption, "encryption", "auto", "protect it by `KIND`: auto (the secret given, else a password), key, or none")
+	fl.StringVar(&f.cipher, "cipher", "auto", "encrypt with `NAME`: auto, aes256-gcm or chacha20-poly1305")
 	fl.BoolVarP(&f.yes, "yes", "y", false, "do not ask before making a repository without encryption")
 	return cmd
 }
@@ -74,7 +74,6 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 		return errs.New(errs.Usage, "--cipher %s: want auto, aes256-gcm or chacha20-poly1305", f.cipher)
 	}
 	var v *vault
-	keyPath := ""
 	switch f.encryption {
 	case "auto":
 		if n.credential, err = a.newCredential(ctx); err != nil {
@@ -98,6 +97,10 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 	}
 	defer a.close(v)
 	if a.out.json {
+		keyPath := ""
+		if f.encryption == "key" {
+			keyPath = a.keyfiles(v.repo.ID())[0]
+		}
 		a.out.emit("summary", struct {
 			Repository string `json:"repository"`
 			ID         string `json:"id"`

@@ -54,6 +54,7 @@ func Run(p Process) int {
 	if len(p.Args) > 0 {
 		a.root.SetArgs(p.Args[1:])
 	}
+	a.out.json = asksForJSON(p) // for errors before the flags are read
 	a.root.SetIn(p.Stdin)
 	a.root.SetOut(p.Stdout)
 	a.root.SetErr(p.Stderr)
@@ -67,6 +68,22 @@ func Run(p Process) int {
 		code = exitFailed
 	}
 	return code
+}
+
+// asksForJSON looks for --json without reading the flags, which may be wrong.
+func asksForJSON(p Process) bool {
+	if v, _ := p.Env("NACRE_JSON"); v == "true" || v == "1" {
+		return true
+	}
+	for _, arg := range p.Args {
+		switch arg {
+		case "--json":
+			return true
+		case "--":
+			return false
+		}
+	}
+	return false
 }
 
 // watchSignals lets the first signal end the run in order and the second one at once. The function it returns ends

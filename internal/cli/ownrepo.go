@@ -126,7 +126,7 @@ type newRepo struct {
 	suite        crypt.Suite
 }
 
-// initAt makes a repository and opens it.
+// initAt makes a repository. Its vault is good for what init tells of it; reopen makes it one to work with.
 func (a *app) initAt(ctx context.Context, at connect.Location, n newRepo) (*vault, error) {
 	if err := a.refuseForeign(at); err != nil {
 		return nil, err
@@ -186,7 +186,8 @@ func (a *app) initIn(ctx context.Context, v *vault, n newRepo) error {
 			return fmt.Errorf("keep the repository's state: %w", err)
 		}
 	}
-	return a.openWith(ctx, v, n.credential)
+	v.repo = r
+	return nil
 }
 
 // suite chooses the cipher: AES where the processor has instructions for it.
@@ -228,9 +229,8 @@ func (a *app) makeOwn(ctx context.Context, at connect.Location) (*vault, error) 
 	if err != nil {
 		return nil, err
 	}
-	v, err := a.initAt(ctx, at, newRepo{
-		credential: repo.Credential{Keyfile: crypt.FormatKeyfile(key, id.Repository{})}, label: "generated key of " + hostName(), suite: suite(),
-	})
+	credential := repo.Credential{Keyfile: crypt.FormatKeyfile(key, id.Repository{})}
+	v, err := a.initAt(ctx, at, newRepo{credential: credential, label: "generated key of " + hostName(), suite: suite()})
 	if err != nil {
 		if !exists(filepath.Join(at.Path, bootstrapName)) {
 			_ = os.Remove(path) // it opens nothing
@@ -238,6 +238,9 @@ func (a *app) makeOwn(ctx context.Context, at connect.Location) (*vault, error) 
 		return nil, err
 	}
 	final, err := a.keepKey(path, key, v.repo.ID())
+	if err == nil {
+		err = a.openWith(ctx, v, credential) // now with its own state folder
+	}
 	if err != nil {
 		a.close(v)
 		return nil, err

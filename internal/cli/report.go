@@ -49,7 +49,7 @@ func (a *app) entry(e event.Entry) {
 		return
 	}
 	if o.json {
-		l := entryLine{jsonPath: pathJSON(e.Path), Verdict: e.Verdict.String(), Bytes: e.Bytes}
+		l := entryLine{jsonPath: pathJSON(shown(e.Path)), Verdict: e.Verdict.String(), Bytes: e.Bytes}
 		if e.Err != nil {
 			l.Error = e.Err.Error()
 		}
@@ -57,12 +57,12 @@ func (a *app) entry(e event.Entry) {
 		return
 	}
 	if e.Verdict == event.Failed {
-		text := printable(e.Path)
+		text := printable(shown(e.Path))
 		if e.Err != nil {
 			text += ": " + oneLine(e.Err.Error())
 		}
 		o.talk(o.paint(red, "error:") + " " + text + "\n")
 		return
 	}
-	o.talk(fmt.Sprintf("%-9s %s\n", e.Verdict, printable(e.Path)))
+	o.talk(fmt.Sprintf("%-9s %s\n", e.Verdict, printable(shown(e.Path))))
 }

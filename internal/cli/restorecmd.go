@@ -53,7 +53,7 @@ restored on request only.`,
 	fl.StringArrayVar(&f.iinclude, "iinclude", nil, "the same in any case")
 	fl.StringArrayVarP(&f.exclude, "exclude", "e", nil, "leave out what matches `PATTERN` (help patterns)")
 	fl.StringArrayVar(&f.iexclude, "iexclude", nil, "the same in any case")
-	fl.StringVar(&f.overwrite, "overwrite", "never", "replace what exists: never, if-changed (size or time differ) or always")
+	fl.StringVar(&f.overwrite, "overwrite", "never", "replace what exists by `RULE`: never, if-changed (size or time differ) or always")
 	fl.IntVar(&f.strip, "strip-components", 0, "remove `N` leading directories from each path")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be restored, and write nothing")
 	fl.BoolVar(&f.verify, "verify", false, "read back and compare what was written")
@@ -73,7 +73,7 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 	}
 	overwrite, err := connect.ParseOverwrite(f.overwrite)
 	if err != nil {
-		return err
+		return errs.As(errs.Usage, err)
 	}
 	choose, err := restore.Choose(restore.Patterns{Include: f.include, IInclude: f.iinclude, Exclude: f.exclude, IExclude: f.iexclude})
 	if err != nil {

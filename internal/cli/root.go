@@ -96,8 +96,8 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "say only what went wrong")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say what becomes of each path")
 	f.BoolVar(&g.json, "json", false, "write JSON lines to standard output")
-	f.StringVar(&g.colour, "color", "auto", "colour messages: auto, always or never")
-	f.StringVar(&g.progress, "progress", "auto", "show progress: auto, plain (a line a minute) or none")
+	f.StringVar(&g.colour, "color", "auto", "colour messages `WHEN`: auto, always or never")
+	f.StringVar(&g.progress, "progress", "auto", "show progress as `KIND`: auto, plain (a line a minute) or none")
 }
 
 // prepare applies the environment to the flags and sets up the output; it runs before every command.

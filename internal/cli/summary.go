@@ -145,7 +145,7 @@ func (a *app) backupNotes(o *backup.Options, sum *backup.Summary) {
 	if o.DryRun || sum.Checkpoint {
 		return
 	}
-	if sum.NewBlobs == 0 && sum.NewPages == 0 && !sum.Skipped && !sum.Record.Parent.IsZero() {
+	if sum.NewBlobs == 0 && !sum.Skipped && !sum.Record.Parent.IsZero() {
 		a.out.printf("Nothing changed: no data and no tree page was written\n")
 	}
 	if n := max(s.Failed, uint64(len(sum.Record.Errors))); n > 0 {

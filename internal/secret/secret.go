@@ -99,6 +99,10 @@ func FromTerminal(ctx context.Context, tty *os.File, prompt string) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("ask for the password: %w", err)
 	}
+	if err := hideInput(fd); err != nil {
+		return nil, fmt.Errorf("ask for the password: %w", err)
+	}
+	defer func() { _ = term.Restore(fd, before) }() // a terminal that refuses is gone
 	if _, err := fmt.Fprint(tty, prompt); err != nil {
 		return nil, fmt.Errorf("ask for the password: %w", err)
 	}
@@ -120,7 +124,6 @@ func FromTerminal(ctx context.Context, tty *os.File, prompt string) ([]byte, err
 		return a.b, nil
 	case <-ctx.Done():
 		// The goroutine sits in a read that cannot be ended; it ends with the next line or with the process.
-		_ = term.Restore(fd, before)
 		_, _ = fmt.Fprintln(tty)
 		return nil, context.Cause(ctx)
 	}
