@@ -416,8 +416,12 @@ func (p *planner) content(ctx context.Context, it *item, old tree.Old) error {
 			return err
 		}
 	}
-	// The planner's hold is given back by whoever carries out the window, so that files end in one place.
-	p.w.items = append(p.w.items, it)
+	// The planner's hold goes now, so that a file is closed with its last piece and the window holds few open. What has
+	// no pieces left is ended by whoever carries out the window, so that files end in one place.
+	if it.left.Add(-1) == 0 {
+		it.left.Store(1)
+		p.w.items = append(p.w.items, it)
+	}
 	return nil
 }
 
