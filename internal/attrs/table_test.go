@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the tables in the documents")
 
 // documents are the texts that may hold the table, between two markers. The first one must.
-var documents = []string{"docs/ATTRIBUTES.md", "README.md"}
+var documents = []string{"README.md"}
 
 const begin, end = "<!-- attributes:begin -->\n", "<!-- attributes:end -->"
 

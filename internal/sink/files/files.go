@@ -134,7 +134,7 @@ func (l *losses) list() []sink.Loss {
 }
 
 // Restored returns the attributes that this package restores on a system, named as in runtime.GOOS. The code asks it,
-// and the table in docs/ATTRIBUTES.md is made from it.
+// and the table in README.md is made from it.
 func Restored(goos string) attrs.Set {
 	if goos == "linux" {
 		// No system call sets the other two.

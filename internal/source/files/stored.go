@@ -3,7 +3,7 @@ package files
 import "github.com/nacre-backup/nacre/internal/attrs"
 
 // Stored returns the attributes that this package records on a system, named as in runtime.GOOS. The table in
-// docs/ATTRIBUTES.md is made from it.
+// README.md is made from it.
 func Stored(goos string) attrs.Set {
 	// What package os tells on every system.
 	everywhere := attrs.Of(attrs.Content, attrs.ModTime, attrs.Symlinks)
