@@ -140,6 +140,13 @@ const (
 	pause = 250 * time.Millisecond
 )
 
+func (s *Session) tries() int {
+	if s.hasty {
+		return 2
+	}
+	return tries
+}
+
 // decide makes object the session's fate, or finds out which other fate it has. It returns nil once the fate is
 // object's and durable. After ErrKilled and ErrForged the fate is another's; after ErrOutcomeUnknown it is not
 // known; after any other error there certainly is none.
@@ -180,11 +187,7 @@ func (s *Session) place(ctx context.Context, object []byte, wanted outcome) erro
 	}
 	var last error
 	maybe := false // a try may have reached the store without our knowing
-	n := tries
-	if s.hasty {
-		n = 2
-	}
-	for i := range n {
+	for i := range s.tries() {
 		if i > 0 {
 			if err := s.ops.Sleep(ctx, pause<<min(i, 4)); err != nil {
 				break
@@ -281,7 +284,7 @@ func (s *Session) committedAfterAll(ctx context.Context) error {
 // must not be voided by its own writer now, since somebody who saw it before the announcement may build on it.
 func (s *Session) unannounced(ctx context.Context) error {
 	var last error
-	for i := range tries {
+	for i := range s.tries() {
 		if i > 0 {
 			if err := s.ops.Sleep(ctx, pause<<min(i, 4)); err != nil {
 				break
