@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -33,14 +34,18 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":   code,
-			"lines":  lines,
-			"pty":    pty,
-			"same":   same,
-			"tmpfs":  tmpfs,
-			"format": format,
-			"grow":   grow,
-			"word":   word,
+			"asuser":    asuser,
+			"code":      code,
+			"public":    public,
+			"signalled": signalled,
+			"text":      text,
+			"lines":     lines,
+			"pty":       pty,
+			"same":      same,
+			"tmpfs":     tmpfs,
+			"format":    format,
+			"grow":      grow,
+			"word":      word,
 		},
 	})
 }
@@ -224,4 +229,49 @@ func word(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no word follows %q in the output", args[1])
 	}
 	ts.Setenv(args[0], strings.Trim(f[0], `",:`))
+}
+
+// lookPath finds a program on the script's PATH.
+func lookPath(ts *testscript.TestScript, name string) (string, error) {
+	for _, dir := range strings.Split(ts.Getenv("PATH"), string(os.PathListSeparator)) {
+		if path := dir + "/" + name; exec.Command(path).Err == nil {
+			if _, err := os.Stat(path); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", exec.ErrNotFound
+}
+
+// environment is the script's environment, as far as programs need it.
+func environment(ts *testscript.TestScript) (env []string) {
+	for _, name := range []string{
+		"PATH", "HOME", "TMPDIR", "TZ", "WORK", "NACRE_REPOSITORY", "NACRE_PASSWORD", "NACRE_KEYFILE", "XDG_CONFIG_HOME",
+		"XDG_DATA_HOME", "TERM", "GOCOVERDIR", "NO_COLOR",
+	} {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// text makes a file of so many bytes of lines, which take a while to compress well: text FILE BYTES.
+func text(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: text FILE BYTES")
+	}
+	var n int
+	if _, err := fmt.Sscan(args[1], &n); err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	var b bytes.Buffer
+	x := uint64(88172645463325252)
+	for i := 0; b.Len() < n; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		fmt.Fprintf(&b, "%d the user %x came from %d by way of %o and left\n", i, x>>40, x>>50, x&0xffff)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes()[:n], 0o644))
 }

@@ -75,31 +75,6 @@ func pty(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// lookPath finds a program on the script's PATH.
-func lookPath(ts *testscript.TestScript, name string) (string, error) {
-	for _, dir := range strings.Split(ts.Getenv("PATH"), string(os.PathListSeparator)) {
-		if path := dir + "/" + name; exec.Command(path).Err == nil {
-			if _, err := os.Stat(path); err == nil {
-				return path, nil
-			}
-		}
-	}
-	return "", exec.ErrNotFound
-}
-
-// environment is the script's environment, as far as programs need it.
-func environment(ts *testscript.TestScript) (env []string) {
-	for _, name := range []string{
-		"PATH", "HOME", "TMPDIR", "TZ", "WORK", "NACRE_REPOSITORY", "NACRE_PASSWORD", "NACRE_KEYFILE", "XDG_CONFIG_HOME",
-		"XDG_DATA_HOME", "TERM", "GOCOVERDIR", "NO_COLOR",
-	} {
-		if v := ts.Getenv(name); v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
-	return env
-}
-
 // openTerminal makes a pseudo-terminal of 80 columns.
 func openTerminal(ts *testscript.TestScript) (master, slave *os.File) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

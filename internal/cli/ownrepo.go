@@ -139,9 +139,7 @@ func (a *app) initAt(ctx context.Context, at connect.Location, n newRepo) (*vaul
 	v := &vault{at: at, store: st}
 	if err := a.initIn(ctx, v, n); err != nil {
 		_ = st.Close() // the first failure counts
-		for _, dir := range made {
-			_ = os.Remove(dir) // only if nothing is in it
-		}
+		undoInit(at.Path, made)
 		return nil, fmt.Errorf("make a repository at %s: %w", at.Text, err)
 	}
 	return v, nil
@@ -157,6 +155,22 @@ func madeFolders(path string) (list []string) {
 		path = filepath.Dir(path)
 	}
 	return list
+}
+
+// undoInit takes away what a failed making left in a folder that did not exist before. Where nacre.json came to stand,
+// there is a repository, and nothing is taken away.
+func undoInit(path string, made []string) {
+	if len(made) == 0 || exists(filepath.Join(path, bootstrapName)) || exists(filepath.Join(path, "dup", bootstrapName)) {
+		return
+	}
+	for name := range known {
+		if name != "lost+found" {
+			_ = os.RemoveAll(filepath.Join(path, name)) // what stays is harmless
+		}
+	}
+	for _, dir := range made {
+		_ = os.Remove(dir) // only if nothing is in it
+	}
 }
 
 func (a *app) initIn(ctx context.Context, v *vault, n newRepo) error {
@@ -247,8 +261,10 @@ func (a *app) makeOwn(ctx context.Context, at connect.Location) (*vault, error) 
 	}
 	a.out.say("made a repository at %s", at.Text)
 	a.out.say("its key is %s", final)
-	a.out.warn("the key and the data are on the same disk: if it dies, both are gone",
-		"keep the 24 recovery words on paper ("+a.commandLine("nacre key kit")+"), and a second repository on another disk")
+	if sameDisk(final, at.Path) {
+		a.out.warn("the key and the data are on the same disk: if it dies, both are gone",
+			"keep the 24 recovery words on paper ("+a.commandLine("nacre key kit"+a.repoFlag())+"), and a second repository on another disk")
+	}
 	return v, nil
 }
 
