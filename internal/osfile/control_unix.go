@@ -12,7 +12,7 @@ func control(f *os.File, fn func(fd int) error) error {
 	}
 	var inner error
 	if err := c.Control(func(fd uintptr) {
-		inner = again(func() error { return fn(int(fd)) })
+		inner = Again(func() error { return fn(int(fd)) })
 	}); err != nil {
 		return err
 	}

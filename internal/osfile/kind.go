@@ -1,5 +1,5 @@
 // Package osfile is about the few file calls in which systems differ: what an error means, making directories and data
-// durable, renaming without replacing, direct I/O, free space, and telling whether a process still runs.
+// durable, renaming without replacing, direct I/O and free space.
 //
 // Each call has a portable form that says so (errs.Unsupported) where the system has none; callers fall back.
 package osfile

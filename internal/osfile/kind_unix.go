@@ -48,8 +48,9 @@ func refused(err error) bool {
 	return errors.As(err, &no) && slices.Contains(refusals, no)
 }
 
-// again calls fn until no signal interrupts it: network file systems pass EINTR on.
-func again(fn func() error) error {
+// Again calls fn until no signal interrupts it: network file systems pass EINTR on, and not every call of package os
+// repeats it. A call that was interrupted may have been done all the same.
+func Again(fn func() error) error {
 	for {
 		if err := fn(); !errors.Is(err, syscall.EINTR) {
 			return err

@@ -89,13 +89,13 @@ func closeFolder(f *os.File) { f.Close() } //nolint:errcheck,gosec // opened for
 
 // openFolder opens a folder, or returns nil if there is none.
 func (s *Store) openFolder(dir string) (*os.File, error) {
-	st, err := s.root.Lstat(dir)
+	st, err := s.root.lstat(dir)
 	if err == nil && !st.IsDir() {
 		return nil, nil
 	}
 	var f *os.File
 	if err == nil {
-		f, err = s.root.Open(dir)
+		f, err = s.root.open(dir)
 	}
 	if err != nil && missing(err) {
 		return nil, nil
@@ -130,7 +130,7 @@ func (s *Store) readFolder(f *os.File, dir string) ([]found, error) {
 		return nil, nil
 	}
 	if missing(err) {
-		if _, serr := s.root.Lstat(dir); serr != nil && missing(serr) {
+		if _, serr := s.root.lstat(dir); serr != nil && missing(serr) {
 			return nil, nil
 		}
 	}

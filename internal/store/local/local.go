@@ -51,7 +51,7 @@ const (
 // Store is a folder of objects.
 type Store struct {
 	dir    string // absolute
-	root   *os.Root
+	root   folder
 	id     os.FileInfo // of the folder when it was opened
 	top    *os.File    // the folder itself, for the calls that os.Root lacks
 	local  bool        // a disk of this machine: its calls do not hang
@@ -87,7 +87,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	s := &Store{dir: dir, root: root, direct: o.Direct, sys: kernel, dirty: map[string]bool{}}
+	s := &Store{dir: dir, root: folder{root}, direct: o.Direct, sys: kernel, dirty: map[string]bool{}}
 	if s.id, err = root.Stat("."); err == nil {
 		s.top, err = root.Open(".")
 	}
@@ -206,6 +206,9 @@ func (s *Store) flushDirs(ctx context.Context) error {
 		}
 		delete(dirs, dir)
 	}
+	if err == nil {
+		err = s.fail("flush", s.dir, s.present())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for dir := range dirs {
@@ -225,7 +228,7 @@ func (e *syncError) Unwrap() error { return e.error }
 
 // syncDir makes the names in one folder durable. A folder that is gone has none.
 func (s *Store) syncDir(dir string) error {
-	f, err := s.root.Open(dir)
+	f, err := s.root.open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.present()
 	}
@@ -270,5 +273,5 @@ func (s *Store) touched(name string) {
 // Close implements store.Store.
 func (s *Store) Close() error {
 	s.busy.Wait()
-	return errors.Join(s.top.Close(), s.root.Close())
+	return errors.Join(s.top.Close(), s.root.close())
 }

@@ -48,7 +48,7 @@ func (s *Store) makeDirs(dir string) error {
 		if i < len(dir) && dir[i] != '/' {
 			continue
 		}
-		if err := s.root.Mkdir(dir[:i], 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := s.root.mkdir(dir[:i]); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func (s *Store) takeName(temp, name string, exclusive bool) error {
 		return errs.New(errs.Unsupported, "this file system cannot create a name atomically")
 	}
 	// Names are never used twice, so nobody else puts other bytes under this one between the look and the rename.
-	switch _, err := s.root.Lstat(name); {
+	switch _, err := s.root.lstat(name); {
 	case err == nil:
 		return errTaken
 	case !errors.Is(err, fs.ErrNotExist):
@@ -84,12 +84,12 @@ func (s *Store) takeName(temp, name string, exclusive bool) error {
 }
 
 func (s *Store) renameNoReplace(temp, name string) error {
-	from, err := s.root.Open(tempDir)
+	from, err := s.root.open(tempDir)
 	if err != nil {
 		return err
 	}
 	defer from.Close() //nolint:errcheck // opened for reading
-	to, err := s.root.Open(path.Dir(name))
+	to, err := s.root.open(path.Dir(name))
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *Store) answer(err error, name string) (done bool, _ error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return true, err
 	}
-	if _, serr := s.root.Lstat(name); serr == nil {
+	if _, serr := s.root.lstat(name); serr == nil {
 		return true, errTaken
 	}
 	return !osfile.Unsupported(err), err
@@ -121,7 +121,7 @@ func (s *Store) same(ctx context.Context, w *stream, name string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	own, err := s.root.Open(w.temp)
+	own, err := s.root.open(w.temp)
 	if err != nil {
 		return err
 	}

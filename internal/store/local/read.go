@@ -21,7 +21,7 @@ func (s *Store) openObject(name string) (*os.File, error) {
 	if _, err := s.statObject(name); err != nil {
 		return nil, err
 	}
-	f, err := s.root.Open(name)
+	f, err := s.root.open(name)
 	if err != nil {
 		if missing(err) {
 			err = s.absent(err)
@@ -33,7 +33,7 @@ func (s *Store) openObject(name string) (*os.File, error) {
 
 // statObject looks at an object. Whatever is no regular file is no object.
 func (s *Store) statObject(name string) (os.FileInfo, error) {
-	st, err := s.root.Lstat(name)
+	st, err := s.root.lstat(name)
 	switch {
 	case err != nil && missing(err):
 		return nil, s.absent(err)
@@ -169,12 +169,12 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 			}
 			return err
 		}
-		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.root.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		s.touched(name)
 		for dir := path.Dir(name); path.Dir(dir) != "."; dir = path.Dir(dir) {
-			if err := s.root.Remove(dir); err != nil {
+			if err := s.root.remove(dir); err != nil {
 				break // not empty, or not to be removed: both are fine
 			}
 			s.touched(dir)

@@ -183,7 +183,7 @@ func (w *stream) commit(ctx context.Context, name string, exclusive bool) error 
 			err = w.s.place(ctx, w, name, exclusive)
 		}
 		// One name too many after a link, gone after a rename. If it stays, a later run cleans it up.
-		_ = w.s.root.Remove(w.temp)
+		_ = w.s.root.remove(w.temp)
 		return struct{}{}, err
 	}, func(struct{}) {})
 	return err
@@ -239,7 +239,7 @@ func (w *stream) drop(ctx context.Context) error {
 		_ = w.wait() // the bytes are dropped, whether they could be written or not
 		w.release()
 		_ = w.f.Close() // likewise
-		if err := w.s.root.Remove(w.temp); !errors.Is(err, fs.ErrNotExist) {
+		if err := w.s.root.remove(w.temp); !errors.Is(err, fs.ErrNotExist) {
 			return struct{}{}, err
 		}
 		return struct{}{}, nil

@@ -9,9 +9,9 @@ import (
 
 // system holds the calls that a file system may refuse. Tests put refusals in their place.
 type system struct {
-	link      func(root *os.Root, old, name string) error
+	link      func(root folder, old, name string) error
 	noReplace func(from *os.File, old string, to *os.File, name string) error
-	rename    func(root *os.Root, old, name string) error
+	rename    func(root folder, old, name string) error
 	syncData  func(f *os.File) error
 	syncDir   func(f *os.File) error
 	syncAll   func(f *os.File) error
@@ -20,9 +20,9 @@ type system struct {
 }
 
 var kernel = system{
-	link:      (*os.Root).Link,
+	link:      folder.link,
 	noReplace: osfile.RenameNoReplace,
-	rename:    (*os.Root).Rename,
+	rename:    folder.rename,
 	syncData:  osfile.SyncData,
 	syncDir:   osfile.SyncDir,
 	syncAll:   osfile.SyncAll,

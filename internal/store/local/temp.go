@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nacre-backup/nacre/internal/osfile"
+	"github.com/nacre-backup/nacre/internal/process"
 )
 
 // tempDir holds the temporary files. The plus sign keeps it apart from objects and their folders.
@@ -21,32 +22,44 @@ var counter atomic.Uint64
 
 // tempName names a temporary file after the process that writes it, so that another one can tell whether it is left
 // over: machine, boot, namespace, pid, start and a number.
-func tempName(p osfile.Process, n uint64) string {
+func tempName(p process.ID, n uint64) string {
 	part := func(s string) string {
+		s = strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+				return r
+			}
+			return -1
+		}, strings.ToLower(s))
 		if s == "" {
 			return "0"
 		}
 		return s
 	}
-	return fmt.Sprintf("%s.%s.%s.%d.%s.%d", part(p.Machine), part(p.Boot), part(p.Namespace), p.PID, part(p.Start), n)
+	return fmt.Sprintf("%s.%s.%s.%d.%d.%d", part(p.Machine), part(p.Boot), part(p.Namespace), p.PID, p.Start, n)
 }
 
-// parseTemp is the inverse of tempName.
-func parseTemp(name string) (osfile.Process, bool) {
+// leftover tells whether a temporary file's process has certainly ended: in this boot of this machine, or, if no other
+// machine writes to the disk, in an earlier one. On a share a clone of this machine would look like that.
+func leftover(name string, me process.ID, ownDisk bool) bool {
 	f := strings.Split(name, ".")
 	if len(f) != 6 {
-		return osfile.Process{}, false
+		return false
 	}
-	pid, err := strconv.Atoi(f[3])
-	if err != nil {
-		return osfile.Process{}, false
+	mine := strings.Split(tempName(me, 0), ".")
+	pid, err := strconv.ParseUint(f[3], 10, 64)
+	start, serr := strconv.ParseUint(f[4], 10, 64)
+	if err != nil || serr != nil || f[0] != mine[0] || f[0] == "0" || f[1] == "0" || pid == 0 || start == 0 {
+		return false
 	}
-	for i := range f {
-		if f[i] == "0" {
-			f[i] = ""
-		}
+	if f[1] != mine[1] {
+		return ownDisk
 	}
-	return osfile.Process{Machine: f[0], Boot: f[1], Namespace: f[2], PID: pid, Start: f[4]}, true
+	if f[2] != mine[2] {
+		return false
+	}
+	p := me
+	p.PID, p.Start = pid, start
+	return !process.Alive(p)
 }
 
 // newTemp creates a temporary file. It gets the mode of an object at once: no later chmod is needed, and the open
@@ -56,12 +69,12 @@ func (s *Store) newTemp() (f *os.File, name string, err error) {
 		return nil, "", err
 	}
 	for try := 0; ; try++ {
-		name = tempDir + "/" + tempName(osfile.Self(), counter.Add(1))
-		f, err = s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o400)
+		name = tempDir + "/" + tempName(process.Self(), counter.Add(1))
+		f, err = s.root.openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o400)
 		switch {
 		case errors.Is(err, fs.ErrExist) && try < 1000: // of a process with the same name, where those are not unique
 		case errors.Is(err, fs.ErrNotExist) && try < 3: // somebody cleaned up by hand
-			if err := s.root.Mkdir(tempDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := s.root.mkdir(tempDir); err != nil && !errors.Is(err, fs.ErrExist) {
 				return nil, "", err
 			}
 		default:
@@ -77,10 +90,10 @@ func (s *Store) prepare() error {
 	if s.prepared {
 		return nil
 	}
-	if err := s.root.Mkdir(tempDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.root.mkdir(tempDir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	tmp, err := s.root.Open(tempDir)
+	tmp, err := s.root.open(tempDir)
 	if err != nil {
 		return err
 	}
@@ -94,22 +107,18 @@ func (s *Store) prepare() error {
 	return nil
 }
 
-// clean removes the temporary files of processes that have certainly ended: in this boot of this machine, or, on a
-// disk that no other machine writes to, in an earlier one. Any other is left alone, whoever it belongs to. A process
-// whose file were taken away would fail and lose nothing; still, nobody's live file is touched.
+// clean removes the temporary files that are certainly left over. Any other is left alone, whoever it belongs to. (A
+// process whose file were taken away would fail and lose nothing; still, nobody's live file is touched.)
 func (s *Store) clean(tmp *os.File) error {
-	own := osfile.LocalDisk(tmp)
+	own, me := osfile.LocalDisk(tmp), process.Self()
 	for {
 		entries, err := tmp.ReadDir(256)
 		for _, e := range entries {
-			p, ok := parseTemp(e.Name())
-			if !ok {
+			if !leftover(e.Name(), me, own) {
 				continue
 			}
-			if st := p.State(); st == osfile.Dead || st == osfile.Earlier && own {
-				if err := s.root.Remove(tempDir + "/" + e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
+			if err := s.root.remove(tempDir + "/" + e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -123,16 +132,16 @@ func (s *Store) clean(tmp *os.File) error {
 
 // probe finds out by trying whether a name can be taken atomically: the way must work, and must refuse a taken name.
 func (s *Store) probe(tmp *os.File) error {
-	base := tempName(osfile.Self(), counter.Add(1))
+	base := tempName(process.Self(), counter.Add(1))
 	var made []string
 	defer func() {
 		for _, name := range made {
-			_ = s.root.Remove(tempDir + "/" + name) // what stays is empty and is cleaned up by a later run
+			_ = s.root.remove(tempDir + "/" + name) // what stays is empty and is cleaned up by a later run
 		}
 	}()
 	create := func(name string) error {
 		made = append(made, name)
-		f, err := s.root.OpenFile(tempDir+"/"+name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
+		f, err := s.root.openFile(tempDir+"/"+name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
 		if err != nil {
 			return err
 		}
@@ -151,7 +160,7 @@ func (s *Store) probe(tmp *os.File) error {
 	}
 	s.can.noLink.Store(!linked)
 	if linked {
-		if err := s.root.Remove(tempDir + "/" + c); err != nil {
+		if err := s.root.remove(tempDir + "/" + c); err != nil {
 			return err
 		}
 	}

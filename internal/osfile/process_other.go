@@ -1,9 +1,0 @@
-//go:build !linux
-
-package osfile
-
-import "os"
-
-func self() Process { return Process{PID: os.Getpid()} }
-
-func stateOf(Process) State { return Unknown }
