@@ -79,7 +79,7 @@ func TestADeepTreeIsBuiltAndRead(t *testing.T) {
 	m := newMemPages()
 	items := []item{{"", &Entry{Type: Dir}}}
 	dir := ""
-	for i := range 4_000 {
+	for i := range 1_200 {
 		name := fmt.Sprintf("%s%d", strings.Repeat("n", 200), i)
 		items = append(items, item{dir, &Entry{Name: []byte(name), Type: Dir}})
 		if i%10 == 0 {

@@ -35,7 +35,7 @@ func TestLookupListWalkAndDuAgreeWithTheItems(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	m := newMemPages()
-	items := randomItems(rng(11), 6_000)
+	items := randomItems(rng(11), 3_000)
 	tr := Tree{Root: build(t, m, items), Pages: m}
 	for _, it := range items {
 		e, err := tr.Lookup(ctx, JoinPath(nil, []byte(it.dir), it.e.Name))
@@ -187,7 +187,7 @@ func TestDiffReportsExactlyTheChangesAndReadsFewPages(t *testing.T) {
 	t.Parallel()
 	m := newMemPages()
 	r := rng(15)
-	items := randomItems(r, 10_000)
+	items := randomItems(r, 4_000)
 	a := Tree{Root: build(t, m, items), Pages: m}
 	for round := range 40 {
 		next := items
