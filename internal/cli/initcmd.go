@@ -37,7 +37,7 @@ key that is generated and kept in your configuration folder.
 Without the password or key nobody can read it, and nobody can help: run
 "nacre key kit" and keep the 24 recovery words on paper.`,
 		Example: example(`nacre init --encryption key "$HOME/backup"`,
-			`NACRE_PASSWORD_FILE="$HOME/password" nacre init --repo "$HOME/backup"`),
+			`NACRE_PASSWORD_FILE="$HOME/password" nacre init --repo "$HOME/second"`),
 		Args: between(0, 1, "the folder"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runInit(cmd.Context(), f, args) },
 	}
