@@ -224,11 +224,11 @@ func word(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: word NAME PREFIX")
 	}
 	_, after, ok := strings.Cut(ts.ReadFile("stdout"), args[1])
-	f := strings.Fields(after)
+	f := strings.FieldsFunc(after, func(r rune) bool { return strings.ContainsRune(" \n\t\",:{}", r) })
 	if !ok || len(f) == 0 {
 		ts.Fatalf("no word follows %q in the output", args[1])
 	}
-	ts.Setenv(args[0], strings.Trim(f[0], `",:`))
+	ts.Setenv(args[0], f[0])
 }
 
 // lookPath finds a program on the script's PATH.

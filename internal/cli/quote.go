@@ -31,13 +31,11 @@ func (a *app) program() string {
 	if !builtByGoRun(called) {
 		return shellQuote(called)
 	}
-	for _, dir := range []string{"cmd/nacre", "."} {
-		if _, err := os.Stat(filepath.Join(dir, "main.go")); err == nil {
-			if dir == "." {
-				return "go run ."
-			}
-			return "go run ./" + dir
-		}
+	if _, err := os.Stat(filepath.Join("cmd", "nacre", "main.go")); err == nil {
+		return "go run ./cmd/nacre"
+	}
+	if dir, err := os.Getwd(); err == nil && strings.HasSuffix(filepath.ToSlash(dir), "/cmd/nacre") {
+		return "go run ."
 	}
 	return "go run github.com/nacre-backup/nacre/cmd/nacre"
 }
