@@ -398,8 +398,10 @@ func (p *planner) content(ctx context.Context, it *item, old tree.Old) error {
 			it.stop(err, true)
 		}
 	}
+	// The planner holds the item: in a window that is carried out already its pieces so far must not seem to be all.
 	it.left.Store(1)
-	if it.e.Type == tree.File && it.stopped() == nil && it.e.Content.Kind != tree.Empty && it.e.Content.Kind != tree.Inline {
+	first := p.w
+	if hasPieces(it) {
 		err := p.pieces(ctx, it, func() error {
 			if !p.w.full() {
 				return nil
@@ -416,13 +418,19 @@ func (p *planner) content(ctx context.Context, it *item, old tree.Old) error {
 			return err
 		}
 	}
-	// The planner's hold goes now, so that a file is closed with its last piece and the window holds few open. What has
-	// no pieces left is ended by whoever carries out the window, so that files end in one place.
-	if it.left.Add(-1) == 0 {
-		it.left.Store(1)
-		p.w.items = append(p.w.items, it)
+	if p.w == first && it.left.Load() > 1 {
+		// Nobody has seen it yet. Whoever writes its last piece ends it, so that it is not open for longer than needed.
+		it.left.Add(-1)
+		return nil
 	}
+	// The hold is given back by whoever carries out this window, so that files end in one place.
+	p.w.items = append(p.w.items, it)
 	return nil
+}
+
+// hasPieces reports whether content is to be fetched for an item.
+func hasPieces(it *item) bool {
+	return it.e.Type == tree.File && it.e.Content.Kind != tree.Empty && it.e.Content.Kind != tree.Inline && it.stopped() == nil
 }
 
 // unreadable says what is wrong with an entry that cannot be restored from what the snapshot says of it.

@@ -511,9 +511,17 @@ func TestFilesAndLinksPassThroughManyWindows(t *testing.T) {
 	for _, b := range [][3]int{{1, 1, 1}, {7, 100, 2}, {1000, 3, 1000}, {10000, 100, 2}} {
 		target := t.TempDir()
 		o := restore.WithBounds(restore.Options{Verify: true, Workers: 4}, b[0], b[1], b[2])
-		sum := run(t, s, target, files.Options{}, o)
+		to, err := files.New(target, files.Options{NoSync: true})
+		must(t, err)
+		w := &wrapped{Sink: to}
+		sum, err := restore.Run(t.Context(), s.open(t), s.snap, w, o)
+		must(t, err)
 		if d := cmp.Diff(want(objects, same), listing(t, target)); d != "" || sum.Incomplete() || sum.Links != 19 {
 			t.Errorf("%v: %s\n%+v", b, d, sum)
+		}
+		// One for each worker, one that passes through windows, and those of several pieces.
+		if most := o.Workers + 1 + b[2]; w.most > most || w.open != 0 {
+			t.Errorf("%v: %d files were open at once, at most %d should be; %d still are", b, w.most, most, w.open)
 		}
 	}
 }
@@ -538,6 +546,9 @@ type wrapped struct {
 	*files.Sink
 	begin func(e *tree.Entry) error
 	write func(e *tree.Entry, p []byte) ([]byte, error)
+
+	mu         sync.Mutex
+	open, most int // files
 }
 
 type wrappedFile struct {
@@ -553,19 +564,38 @@ func (w *wrapped) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.Fi
 		}
 	}
 	f, err := w.Sink.Begin(ctx, dir, e)
-	if f == nil || err != nil || w.write == nil {
+	if f == nil || err != nil {
 		return f, err
 	}
+	w.count(1)
 	return &wrappedFile{File: f, w: w, e: e}, nil
 }
 
+func (w *wrapped) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open += n
+	w.most = max(w.most, w.open)
+}
+
+func (f *wrappedFile) Finish(ctx context.Context) error {
+	f.w.count(-1)
+	return f.File.Finish(ctx)
+}
+
+func (f *wrappedFile) Abort() error {
+	f.w.count(-1)
+	return f.File.Abort()
+}
+
 func (f *wrappedFile) WriteAt(p []byte, off int64) (int, error) {
-	q, err := f.w.write(f.e, p)
-	if err != nil {
-		return 0, err
+	if f.w.write != nil {
+		var err error
+		if p, err = f.w.write(f.e, p); err != nil {
+			return 0, err
+		}
 	}
-	n, err := f.File.WriteAt(q, off)
-	return n, err
+	return f.File.WriteAt(p, off)
 }
 
 func TestAFullTargetEndsTheRunWithAHint(t *testing.T) {

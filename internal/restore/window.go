@@ -35,7 +35,7 @@ type item struct {
 	link  bool   // another member of the group comes first
 	part  bool   // the snapshot holds the beginning of the content only
 
-	left atomic.Int64 // pieces still to be written, and one while the planner is at it
+	left atomic.Int64 // pieces still to be written, and the planner's hold
 
 	mu      sync.Mutex
 	begun   bool
@@ -76,7 +76,7 @@ const lost = -1
 // window is a part of the restore.
 type window struct {
 	max    bounds
-	items  []*item // those without pieces; the others are reached by their pieces
+	items  []*item // those without pieces, and those with pieces in earlier windows; the others are reached by their pieces
 	links  []*item
 	pieces []piece
 	packs  []record.Pack

@@ -325,7 +325,7 @@ func (r *run) single(ctx context.Context, it *item) error {
 	}
 	it.left.Store(1)
 	k := worker{run: r, w: w}
-	if it.e.Type == tree.File && it.stopped() == nil && it.e.Content.Kind != tree.Empty && it.e.Content.Kind != tree.Inline {
+	if hasPieces(it) {
 		err := p.pieces(ctx, it, func() error {
 			if !w.full() {
 				return nil
