@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+	"time"
 
+	"github.com/nacre-backup/nacre/internal/clock"
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/index"
@@ -28,6 +30,11 @@ func (p plain) As(target any) bool {
 	return false
 }
 
+// hasty is a clock that never waits.
+type hasty struct{ clock.System }
+
+func (hasty) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
 // env is a repository in memory.
 type env struct {
 	mem  *mem.Store
@@ -37,7 +44,7 @@ type env struct {
 func newEnv(t testing.TB) *env {
 	t.Helper()
 	s := mem.New()
-	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, StateDir: t.TempDir(), Label: "test"})
+	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, Clock: hasty{}, StateDir: t.TempDir(), Label: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +54,7 @@ func newEnv(t testing.TB) *env {
 // through opens the repository through another store.
 func (e *env) through(t testing.TB, s store.Store) *env {
 	t.Helper()
-	r, err := repo.Open(context.Background(), repo.OpenOptions{Store: s, StateDir: t.TempDir(), Label: "test"})
+	r, err := repo.Open(context.Background(), repo.OpenOptions{Store: s, Clock: hasty{}, StateDir: t.TempDir(), Label: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

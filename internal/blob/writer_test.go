@@ -89,7 +89,7 @@ func TestPacksEndAtTheirTarget(t *testing.T) {
 	r := e.begin(t)
 	k := r.w.Worker()
 	var blobs []testBlob
-	for n := range 24 {
+	for n := range 20 {
 		b := e.blob(crypt.KindData, n, 4<<20)
 		blobs = append(blobs, b)
 		k.mustPut(t, b, true)

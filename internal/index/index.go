@@ -180,11 +180,13 @@ func (x *Index) compact(views []view) ([]view, error) {
 	return append(slices.Clone(views[:n]), merged), nil
 }
 
-// problem notes damage that was found on the way.
+// problem notes damage that was found on the way, once: a later Refresh finds the same again.
 func (x *Index) problem(err error) {
 	x.pmu.Lock()
 	defer x.pmu.Unlock()
-	x.problems = append(x.problems, err)
+	if !slices.ContainsFunc(x.problems, func(e error) bool { return e.Error() == err.Error() }) {
+		x.problems = append(x.problems, err)
+	}
 }
 
 // Problems lists what was found damaged or missing so far: index objects, packs' directories, files of the cache.
