@@ -138,6 +138,8 @@ func (w *worker) entry(ctx context.Context, o *op) error {
 
 // describe fills in what the listing did not have, and stores what is too long to stand in the entry.
 func (w *worker) describe(ctx context.Context, o *op) error {
+	current := string(tree.JoinPath(nil, o.dir, o.entry.Name))
+	w.run.o.Counters.Current.Store(&current)
 	link, content := o.entry.Link, o.entry.Content
 	if err := w.run.src.Describe(ctx, o.item); err != nil {
 		if ctx.Err() != nil {

@@ -176,7 +176,7 @@ func (p *progress) status(now time.Time) status {
 		s.Remaining = d.Seconds()
 	}
 	if path := c.Current.Load(); path != nil {
-		s.Current = printable([]byte(*path))
+		s.Current = printable(shown([]byte(*path)))
 	}
 	return s
 }
@@ -237,7 +237,7 @@ func (p *progress) draw(now time.Time) {
 	}
 	current := ""
 	if path := p.counters.Current.Load(); path != nil {
-		current = printable([]byte(*path))
+		current = printable(shown([]byte(*path)))
 	}
 	first, second := fit(p.line(now), width-1), fit(current, width-1)
 	p.o.mu.Lock()
