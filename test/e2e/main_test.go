@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,6 +23,14 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	flag.Parse()
+	if os.Getenv("NACRE_TEST_CORPUS") != "1" && flag.Lookup("test.skip").Value.String() == "" {
+		// Not asked for is not the same as skipped: the tests on the large corpus are then not among those that run.
+		if err := flag.Set("test.skip", "^TestCorpus"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	dir, err := os.MkdirTemp("", "nacre-e2e-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -221,7 +221,7 @@ func readAll(ctx context.Context, fx Fixture, it *source.Item, size int) ([]byte
 
 func testHoles(t *testing.T, fx Fixture) {
 	if fx.Stream {
-		t.Skip("a stream has no holes: nothing to test")
+		return // a stream has no holes
 	}
 	for _, it := range retainAll(t, fx) {
 		want, ok := fx.Content[string(tree.JoinPath(nil, it.Dir, it.Entry.Name))]
