@@ -64,7 +64,7 @@ func TestCorpusKernelTree(t *testing.T) {
 	}
 	b.nacre(t, "restore", "latest:"+src, "--target", b.path("out"))
 	if out := tool(t, "/", "rsync", "-aHAXSnci", "--delete", src+"/", b.path("out")+"/"); out != "" {
-		t.Errorf("rsync sees differences:\n%s", head(out))
+		t.Errorf("rsync sees differences:\n%s", clip(out))
 	}
 	for _, c := range [][]string{{"getfacl", "-R", "-P", "-n", "."}, {"getfattr", "-R", "-P", "-h", "-d", "-m", "-", "."}} {
 		if tool(t, src, c[0], c[1:]...) != tool(t, b.path("out"), c[0], c[1:]...) {

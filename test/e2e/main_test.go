@@ -103,7 +103,7 @@ func (b *box) nacre(t *testing.T, args ...string) string {
 	t.Helper()
 	r := b.try(t, args...)
 	if r.code != 0 {
-		t.Fatalf("nacre %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, r.out, r.err)
+		t.Fatalf("nacre %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, clip(r.out), clip(r.err))
 	}
 	t.Logf("nacre %s: %v", args[0], r.took.Round(time.Millisecond))
 	return r.out
@@ -168,4 +168,12 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 		t.Fatalf("%s: %v\n%s", name, err, errs.String())
 	}
 	return string(out)
+}
+
+// clip keeps a report short.
+func clip(s string) string {
+	if len(s) > 3000 {
+		return s[:3000] + "\n..."
+	}
+	return s
 }

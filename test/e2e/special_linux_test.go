@@ -172,7 +172,7 @@ func (s maker) rootOnly() {
 func sameByTools(t *testing.T, a, b string) {
 	t.Helper()
 	if out := tool(t, "/", "rsync", "-aHAXSnci", "--delete", a+"/", b+"/"); out != "" {
-		t.Errorf("rsync sees differences:\n%s", head(out))
+		t.Errorf("rsync sees differences:\n%s", clip(out))
 	}
 	for _, c := range [][]string{
 		{"getfacl", "-R", "-P", "-n", "."}, {"getfattr", "-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "."}, {"getcap", "-r", "."},
@@ -184,8 +184,6 @@ func sameByTools(t *testing.T, a, b string) {
 		}
 	}
 }
-
-func head(s string) string { return s[:min(len(s), 3000)] }
 
 func needsCompare(t *testing.T) {
 	t.Helper()
@@ -239,7 +237,7 @@ func TestADirectoryOfAHundredThousandEntriesComesBack(t *testing.T) {
 	}
 	b.nacre(t, "restore", "latest:"+b.path("src"), "--target", b.path("out"))
 	if out := tool(t, "/", "rsync", "-aHAXSnci", "--delete", b.path("src")+"/", b.path("out")+"/"); out != "" {
-		t.Errorf("rsync sees differences:\n%s", head(out))
+		t.Errorf("rsync sees differences:\n%s", clip(out))
 	}
 	unchanged(t, b, b.path("src"))
 }
@@ -288,6 +286,6 @@ func TestAMovedDirectoryIsNotReadAgain(t *testing.T) {
 	}
 	b.nacre(t, "restore", "latest:"+b.path("src"), "--target", b.path("out"))
 	if out := tool(t, "/", "diff", "-r", b.path("src"), b.path("out")); out != "" {
-		t.Errorf("differences:\n%s", head(out))
+		t.Errorf("differences:\n%s", clip(out))
 	}
 }
