@@ -87,10 +87,11 @@ func (s *Source) fill(e *tree.Entry, r *rec) {
 // from a layer of an overlay that counts inodes of its own: the device keeps the layers apart.
 func (s *Source) linkID(r *rec) string {
 	var buf [96]byte
-	b := append(buf[:0], s.systems.get(r.fs).id...)
+	id := s.systems.get(r.fs).id
+	b := append(buf[:0], id...)
 	b = append(b, 0)
 	b = binary.LittleEndian.AppendUint64(b, r.ino)
-	if r.flags&recForeign != 0 {
+	if r.flags&recForeign != 0 || id == "" {
 		b = binary.LittleEndian.AppendUint64(b, r.dev)
 	}
 	return string(b)

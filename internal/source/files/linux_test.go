@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,20 @@ func described(t *testing.T, s *Source, root string) map[string]*tree.Entry {
 
 func TestEveryTypeOfFileIsRecorded(t *testing.T) {
 	t.Parallel()
+	everyType(t)
+}
+
+// TestAnOldKernelIsEnough does not run beside other tests: it turns off calls that a kernel may lack.
+func TestAnOldKernelIsEnough(t *testing.T) {
+	noStatx.Store(true)
+	noXattrAt.Store(true)
+	defer noStatx.Store(false)
+	defer noXattrAt.Store(false)
+	everyType(t)
+	attributes(t)
+}
+
+func everyType(t *testing.T) {
 	root := t.TempDir()
 	build(t, root, "file", "dir/")
 	must(t, os.Symlink("nowhere/at all", filepath.Join(root, "link")))
@@ -132,6 +147,10 @@ func TestHardLinksShareAnIdentityAndOtherFilesDoNot(t *testing.T) {
 
 func TestAttributesACLsAndCapabilitiesAreRead(t *testing.T) {
 	t.Parallel()
+	attributes(t)
+}
+
+func attributes(t *testing.T) {
 	root := t.TempDir()
 	build(t, root, "f", "d/")
 	must(t, os.Symlink("f", filepath.Join(root, "l")))
@@ -462,5 +481,73 @@ func TestTheEndOfTheContextEndsAWalkInTheMiddle(t *testing.T) {
 	}
 	if !errors.Is(last, context.Canceled) {
 		t.Fatalf("after %d items: %v", n, last)
+	}
+}
+
+func TestFileSystemsAreToldByWhatStaysWithThem(t *testing.T) {
+	t.Parallel()
+	if got := unescape(`/a\040b\134c`); got != `/a b\c` {
+		t.Errorf("unescaped %q", got)
+	}
+	if m := findMount(1<<40 | 1); m != (mount{}) {
+		t.Errorf("a device that is not mounted: %+v", m)
+	}
+	id := func(path string) string {
+		p := append([]byte(path), 0)
+		var st unix.Statx_t
+		if errno := statx(unix.AT_FDCWD, &p[0], 0, &st); errno != 0 {
+			t.Fatal(errno)
+		}
+		sys := &system{dev: joinDev(st.Dev_major, st.Dev_minor)}
+		identify(sys, unix.AT_FDCWD, &p[0], true)
+		if !sys.trusted {
+			t.Errorf("%s: %q is not trusted", path, sys.id)
+		}
+		return sys.id
+	}
+	if got := id("/proc"); !strings.HasPrefix(got, "proc:") {
+		t.Errorf("/proc is %q", got)
+	}
+	if root, proc := id("/"), id("/proc"); root == proc || root == "" || root != id("/") {
+		t.Errorf("/ is %q", root)
+	}
+}
+
+func TestLoopMountedFileSystemsHaveIdentities(t *testing.T) {
+	t.Parallel()
+	needsRoot(t)
+	for _, c := range []struct{ mkfs, pkg, prefix string }{
+		{"mkfs.ext4", "e2fsprogs", "ext4:"}, {"mkfs.xfs", "xfsprogs", "xfs:"}, {"mkfs.btrfs", "btrfs-progs", "btrfs:"},
+	} {
+		t.Run(c.mkfs, func(t *testing.T) {
+			t.Parallel()
+			image, point := filepath.Join(t.TempDir(), "image"), t.TempDir()
+			if _, err := exec.LookPath(c.mkfs); err != nil {
+				t.Skipf("needs %s (apt)", c.pkg)
+			}
+			must(t, os.WriteFile(image, nil, 0o600))
+			must(t, os.Truncate(image, 400<<20))
+			if out, err := exec.Command(c.mkfs, "-q", image).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var ids []string
+			for range 2 {
+				if out, err := exec.Command("mount", "-o", "loop", image, point).CombinedOutput(); err != nil {
+					t.Skipf("needs loop devices: %s", out)
+				}
+				umount := func() { _ = unix.Unmount(point, unix.MNT_DETACH) }
+				t.Cleanup(umount)
+				build(t, point, "f")
+				e := described(t, open(t, Options{Roots: []string{point}}), point)["f"]
+				if !strings.HasPrefix(e.FS, c.prefix) || e.Inode == 0 {
+					t.Errorf("file system %q, inode %d", e.FS, e.Inode)
+				}
+				ids = append(ids, e.FS)
+				umount()
+			}
+			if ids[0] != ids[1] {
+				t.Errorf("identities %q", ids)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,8 +41,49 @@ func openat(dirfd int, name *byte, flags int) (int, unix.Errno) {
 
 const statxMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 
+// noStatx says that the kernel is older than the call, or a sandbox refuses it.
+var noStatx atomic.Bool
+
 // statx looks up a name that a NUL byte follows in memory, or, with AT_EMPTY_PATH, an open file.
 func statx(dirfd int, name *byte, flags int, st *unix.Statx_t) unix.Errno {
+	if noStatx.Load() {
+		return oldStat(dirfd, name, flags, st)
+	}
+	errno := newStat(dirfd, name, flags, st)
+	if errno != unix.ENOSYS && errno != unix.EPERM {
+		return errno
+	}
+	old := oldStat(dirfd, name, flags, st)
+	if errno == unix.ENOSYS || old == 0 {
+		noStatx.Store(true)
+	}
+	return old
+}
+
+// oldStat does without the call; no time of birth and no mark of mount points are known then.
+func oldStat(dirfd int, name *byte, flags int, st *unix.Statx_t) unix.Errno {
+	var o unix.Stat_t
+	err := retryEINTR(func() error {
+		if flags&unix.AT_EMPTY_PATH != 0 {
+			return unix.Fstat(dirfd, &o)
+		}
+		return unix.Fstatat(dirfd, unix.BytePtrToString(name), &o, flags)
+	})
+	if err != nil {
+		return err.(unix.Errno) //nolint:errorlint // a bare errno
+	}
+	*st = unix.Statx_t{
+		Mask: unix.STATX_BASIC_STATS, Mode: uint16(o.Mode), Uid: o.Uid, Gid: o.Gid, Nlink: uint32(o.Nlink), Ino: o.Ino,
+		Size: uint64(o.Size), Blocks: uint64(o.Blocks),
+		Mtime:     unix.StatxTimestamp{Sec: int64(o.Mtim.Sec), Nsec: uint32(o.Mtim.Nsec)},
+		Ctime:     unix.StatxTimestamp{Sec: int64(o.Ctim.Sec), Nsec: uint32(o.Ctim.Nsec)},
+		Dev_major: unix.Major(uint64(o.Dev)), Dev_minor: unix.Minor(uint64(o.Dev)),
+		Rdev_major: unix.Major(uint64(o.Rdev)), Rdev_minor: unix.Minor(uint64(o.Rdev)),
+	}
+	return 0
+}
+
+func newStat(dirfd int, name *byte, flags int, st *unix.Statx_t) unix.Errno {
 	for {
 		_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(flags|unix.AT_NO_AUTOMOUNT), statxMask, uintptr(unsafe.Pointer(st)), 0)
 		if errno != unix.EINTR {
@@ -230,8 +272,9 @@ func closeFD(fd int) {
 // statPath identifies what a path leads to.
 func statPath(p string) (fileID, error) {
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, p, unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st); err != nil {
-		return fileID{}, os.NewSyscallError("stat", err)
+	path := append([]byte(p), 0)
+	if errno := statx(unix.AT_FDCWD, &path[0], 0, &st); errno != 0 {
+		return fileID{}, sysErr("stat", errno)
 	}
 	return fileID{joinDev(st.Dev_major, st.Dev_minor), st.Ino}, nil
 }

@@ -24,6 +24,7 @@ const (
 	untrusted kindFlags = 1 << iota // inode numbers are made up by a server, a process, or on mounting
 	stableID                        // f_fsid comes from the file system's own UUID
 	remote                          // it is known by what is mounted
+	passing                         // it is made anew, and empty, at every mount
 )
 
 // kinds are the file systems that are treated specially, by their magic number.
@@ -34,7 +35,10 @@ var kinds = map[uint32]kind{
 	0xca451a4e: {"bcachefs", stableID},
 	0x58465342: {"xfs", 0},
 	0xf2f52010: {"f2fs", 0},
-	0x01021994: {"tmpfs", 0},
+	0x01021994: {"tmpfs", passing},
+	0x858458f6: {"ramfs", passing},
+	0x9fa0:     {"proc", passing},
+	0x62656572: {"sysfs", passing},
 	0x794c7630: {"overlay", 0},
 	0x9660:     {"iso9660", 0},
 	0x15013346: {"udf", 0},
@@ -97,20 +101,22 @@ func identify(sys *system, dirfd int, name *byte, follow bool) {
 		sys.id = sys.id[:min(len(sys.id), maxSystemID)]
 		return
 	}
-	if uuid := askUUID(dirfd, name, m); uuid != "" {
-		sys.id = k.name + ":" + uuid
-		return
+	uuid := ""
+	if k.flag&passing == 0 {
+		if uuid = askUUID(dirfd, name, m); uuid == "" {
+			uuid = diskUUID(sys.dev)
+		}
 	}
-	if uuid := diskUUID(sys.dev); uuid != "" {
-		sys.id = k.name + ":" + uuid
-		return
-	}
-	if fsid != 0 {
+	switch {
+	case uuid != "":
+		// The kernel and udev write it in two ways.
+		sys.id = k.name + ":" + strings.ToLower(strings.ReplaceAll(uuid, "-", ""))
+	case fsid != 0 && k.flag&passing == 0:
 		sys.id = fmt.Sprintf("%s:%016x", k.name, fsid)
-		return
+	default:
+		sys.id = k.name + ":" + m.source
+		sys.id = sys.id[:min(len(sys.id), maxSystemID)]
 	}
-	sys.id = k.name + ":" + m.source
-	sys.id = sys.id[:min(len(sys.id), maxSystemID)]
 }
 
 const maxSystemID = 200
@@ -190,7 +196,7 @@ func unescape(s string) string {
 	var b []byte
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+3 < len(s) {
-			b = append(b, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|s[i+3]-'0')
+			b = append(b, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
 			i += 3
 			continue
 		}
