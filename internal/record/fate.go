@@ -159,12 +159,15 @@ func packsIn(what string, in []wirePack, own id.Session) ([]Pack, error) {
 func namesOut(in []id.Name) []bytes32 {
 	return convert(in, func(n id.Name) bytes32 { return bytes32(n) })
 }
+
 func namesIn(in []bytes32) []id.Name {
 	return convert(in, func(n bytes32) id.Name { return id.Name(n) })
 }
+
 func sidsOut(in []id.Session) []bytes16 {
 	return convert(in, func(n id.Session) bytes16 { return bytes16(n) })
 }
+
 func sidsIn(in []bytes16) []id.Session {
 	return convert(in, func(n bytes16) id.Session { return id.Session(n) })
 }

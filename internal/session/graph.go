@@ -95,9 +95,8 @@ func (s *State) remembered() []record.Head {
 func (s *State) rememberHeads(old []record.Head) {
 	keep := slices.Clone(s.heads)
 	for _, a := range s.alarms {
-		h := record.Head{Session: a.Session, Hash: a.Hash}
-		if a.NamedBy == Memory && slices.Contains(old, h) && !slices.Contains(keep, h) {
-			keep = append(keep, h)
+		if a.NamedBy == Memory { // it is no present head: those are there
+			keep = append(keep, record.Head{Session: a.Session, Hash: a.Hash})
 		}
 	}
 	if slices.Equal(keep, old) {

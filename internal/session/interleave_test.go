@@ -154,6 +154,9 @@ func TestEveryOrderOfCommitAndKillHasOneOutcomeThatAllSee(t *testing.T) {
 		} {
 			outcomes := map[string]int{}
 			n := schedules(t, func(choose func([]int) int) {
+				if err := r.SaveState(headsFile, nil); err != nil { // of another order
+					t.Fatal(err)
+				}
 				base := steps(clean.Clone(), r)
 				s, st, err := Begin(t.Context(), r, BeginOptions{Process: deadProcess, Ops: base})
 				if err != nil {
