@@ -192,6 +192,7 @@ func TestAReadThatFailsIsNeverAnEmptyAnswer(t *testing.T) {
 			}
 		}
 	}
+	mount.SetRule(nil)
 }
 
 func TestAMountThatGoesAwayIsAnError(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/store"
 )
 
@@ -46,43 +47,62 @@ type found struct {
 	folder bool
 }
 
-// folder lists one folder. One that is not there has no objects, nor has one that vanishes meanwhile: only empty ones
-// are ever removed.
+// errRemoved says that an open folder was removed: it had become empty.
+var errRemoved = errs.New(errs.Temporary, "the folder was removed while it was listed")
+
+// folder lists one folder. One that is not there has no objects. One that is removed meanwhile had become empty; if
+// another has its name already, that is listed from its beginning.
 func (w *walk) folder(dir string) error {
+	err := w.once(dir)
+	for try := 0; try < 16 && errors.Is(err, errRemoved); try++ {
+		err = w.once(dir)
+	}
+	return err
+}
+
+func (w *walk) once(dir string) error {
 	f, err := ask(w.ctx, w.s, func() (*os.File, error) { return w.s.openFolder(dir) }, closeFolder)
 	if err != nil || f == nil {
 		return err
 	}
-	open := true
+	abandoned := false
 	defer func() {
-		if open {
+		if !abandoned {
 			closeFolder(f)
 		}
 	}()
 	for {
-		got, err := ask(w.ctx, w.s, func() ([]found, error) { return w.s.readFolder(f, dir) }, func([]found) { closeFolder(f) })
+		got, err := ask(w.ctx, w.s, func() ([]found, error) { return w.s.readFolder(f, dir) }, func([]found) {})
 		if err != nil && w.ctx.Err() != nil {
-			open = false // the call that was left alone closes it
+			abandoned = true // the call that was left alone may still use it; the runtime closes it
 			return err
 		}
 		if err != nil || got == nil {
 			return err
 		}
-		for _, e := range got {
-			if e.folder {
-				if err := w.folder(e.info.Name); err != nil || w.stop != nil {
-					return err
-				}
-				continue
-			}
-			if err := w.ctx.Err(); err != nil {
-				return err
-			}
-			if w.stop = w.fn(e.info); w.stop != nil {
-				return nil
-			}
+		if err := w.yield(got); err != nil || w.stop != nil {
+			return err
 		}
 	}
+}
+
+// yield hands objects to the caller and goes down into folders.
+func (w *walk) yield(got []found) error {
+	for _, e := range got {
+		if e.folder {
+			if err := w.folder(e.info.Name); err != nil || w.stop != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if w.stop = w.fn(e.info); w.stop != nil {
+			return nil
+		}
+	}
+	return nil
 }
 
 func closeFolder(f *os.File) { f.Close() } //nolint:errcheck,gosec // opened for reading, or nil
@@ -130,9 +150,7 @@ func (s *Store) readFolder(f *os.File, dir string) ([]found, error) {
 		return nil, nil
 	}
 	if missing(err) {
-		if _, serr := s.root.lstat(dir); serr != nil && missing(serr) {
-			return nil, nil
-		}
+		return nil, errRemoved
 	}
 	return nil, err
 }

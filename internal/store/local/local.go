@@ -63,10 +63,11 @@ type Store struct {
 	prepared bool // the folder of temporary files is there, and can is known
 	can      abilities
 
-	flush sync.Mutex // one Flush at a time
-	mu    sync.Mutex
-	dirty map[string]bool // folders whose names are not durable yet; as many as a run writes to
-	lost  error           // a failed sync: what it should have saved may be gone, and no later sync can tell
+	naming sync.Mutex // held for a look and a rename, where there is no atomic way
+	flush  sync.Mutex // one Flush at a time
+	mu     sync.Mutex
+	dirty  map[string]bool // folders whose names are not durable yet; as many as a run writes to
+	lost   error           // a failed sync: what it should have saved may be gone, and no later sync can tell
 }
 
 // Open opens the folder.

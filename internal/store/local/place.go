@@ -18,28 +18,31 @@ var errTaken = errors.New("the name is taken")
 // place gives the finished temporary file of w its name. If the name is taken, a put compares the bytes; a create
 // (exclusive) does not.
 func (s *Store) place(ctx context.Context, w *stream, name string, exclusive bool) error {
-	err := s.takeName(w.temp, name, exclusive)
-	// A folder may vanish between its making and its use: Delete removes empty ones.
-	for try := 0; try < 8 && errors.Is(err, fs.ErrNotExist); try++ {
+	err := s.settle(ctx, w, name, exclusive)
+	// A folder may vanish between its making and its use, since Delete removes empty ones, and what had the name may
+	// vanish before it is compared.
+	for try := 0; try < 8 && missing(err); try++ {
 		if err = s.present(); err == nil {
 			if err = s.makeDirs(path.Dir(name)); err == nil {
-				err = s.takeName(w.temp, name, exclusive)
+				err = s.settle(ctx, w, name, exclusive)
 			}
 		}
 	}
+	if err == nil {
+		s.touched(name)
+	}
+	return err
+}
+
+func (s *Store) settle(ctx context.Context, w *stream, name string, exclusive bool) error {
+	err := s.takeName(w.temp, name, exclusive)
 	switch {
-	case err == nil:
 	case !errors.Is(err, errTaken):
 		return err
 	case exclusive:
 		return errs.As(errs.Exists, err)
-	default:
-		if err := s.same(ctx, w, name); err != nil {
-			return err
-		}
 	}
-	s.touched(name)
-	return nil
+	return s.same(ctx, w, name)
 }
 
 // makeDirs makes a folder and those above it.
@@ -73,7 +76,10 @@ func (s *Store) takeName(temp, name string, exclusive bool) error {
 	if exclusive {
 		return errs.New(errs.Unsupported, "this file system cannot create a name atomically")
 	}
-	// Names are never used twice, so nobody else puts other bytes under this one between the look and the rename.
+	// Names are never used twice, so no other program puts other bytes under this one between the look and the rename;
+	// the same bytes put twice at once by this one take turns.
+	s.naming.Lock()
+	defer s.naming.Unlock()
 	switch _, err := s.root.lstat(name); {
 	case err == nil:
 		return errTaken
