@@ -36,7 +36,7 @@ const (
 	fsProjInherit = 0x20000000
 	fsCasefold    = 0x40000000
 
-	iocGetFlags  = 0x80086601
+	iocGetFlags  = unix.FS_IOC_GETFLAGS
 	iocGetXFlags = 0x801c581f
 )
 

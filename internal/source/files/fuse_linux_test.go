@@ -24,9 +24,6 @@ func mountTree(t *testing.T) *fusefs.FS {
 	})
 }
 
-// top is the path of a root from the top, with a slash.
-func top(root string) string { return strings.TrimPrefix(root, "/") + "/" }
-
 func TestADirectoryThatCannotBeListedIsOneError(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*fusefs.FS){

@@ -60,12 +60,14 @@ func walkAll(t testing.TB, s *Source) *seen {
 	return v
 }
 
+// top is the path of a root from the top, with a slash.
+func top(root string) string { return strings.Join(splitPath(root), "/") + "/" }
+
 // below returns the paths below a root, relative to it, in the order of the walk.
 func (v *seen) below(root string) []string {
 	var out []string
 	for _, k := range v.keys {
-		p := "/" + string(tree.JoinPath(nil, k.Dir, k.Name))
-		if rel, ok := strings.CutPrefix(p, root+"/"); ok {
+		if rel, ok := strings.CutPrefix(string(tree.JoinPath(nil, k.Dir, k.Name)), top(root)); ok {
 			out = append(out, rel)
 		}
 	}
