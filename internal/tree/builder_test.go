@@ -74,6 +74,40 @@ func TestPathsEndAtTheirLimits(t *testing.T) {
 	}
 }
 
+func TestTheLongestPathsAreReadBack(t *testing.T) {
+	t.Parallel()
+	var list []string
+	p := ""
+	for len(p) < maxPath {
+		p = string(JoinPath(nil, []byte(p), bytes.Repeat([]byte("n"), min(60_000, maxPath-len(p)-min(len(p), 1)))))
+		if maxPath-len(p) == 1 {
+			break
+		}
+	}
+	if len(p) != maxPath {
+		t.Fatalf("path of %d bytes", len(p))
+	}
+	for i := range 30 {
+		list = append(list, fmt.Sprintf("z%d/y/x", i), fmt.Sprintf("o/p/q%d", i))
+	}
+	items := paths(append(list, p)...)
+	m := newMemPages()
+	root := build(t, m, items)
+	sameItems(t, contents(t, m, root), items)
+	b := NewBuilder(splitKey, m)
+	b.cut.bits = 1
+	for _, it := range items {
+		if err := b.Add(t.Context(), []byte(it.dir), it.e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := b.Finish(t.Context())
+	if err != nil || root.Level == 0 {
+		t.Fatal(root.Level, err)
+	}
+	sameItems(t, contents(t, m, root), items)
+}
+
 func TestADeepTreeIsBuiltAndRead(t *testing.T) {
 	t.Parallel()
 	m := newMemPages()

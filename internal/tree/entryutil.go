@@ -168,27 +168,33 @@ func (e *Entry) Validate() error {
 		return errs.New(errs.Usage, "type %d", e.Type)
 	case e.Mode > 0o7777:
 		return errs.New(errs.Usage, "mode %o", e.Mode)
-	case len(e.User) > maxString || len(e.Group) > maxString || len(e.FS) > maxString:
+	case max(len(e.User), len(e.Group), len(e.FS)) > maxString:
 		return errs.New(errs.Usage, "user, group or file-system identity above %d bytes", maxString)
-	case e.ModTime.Nsec > 999_999_999 || e.ChangeTime.Nsec > 999_999_999 || e.BirthTime.Nsec > 999_999_999:
+	case max(e.ModTime.Nsec, e.ChangeTime.Nsec, e.BirthTime.Nsec) > 999_999_999:
 		return errs.New(errs.Usage, "nanoseconds out of range")
 	case len(e.Token) > maxToken:
 		return errs.New(errs.Usage, "change token of %d bytes", len(e.Token))
 	case e.Flags > Implied|Stale|Torn|Partial || e.ErrClass > ErrTooLarge || len(e.ErrText) > maxString:
 		return errs.New(errs.Usage, "marks %x, error class %d, message of %d bytes", e.Flags, e.ErrClass, len(e.ErrText))
-	case e.Type == Symlink && e.TargetBlob.IsZero() && len(e.Target) > maxTarget:
-		return errs.New(errs.Usage, "link target of %d bytes in line", len(e.Target))
 	}
-	if e.Type == File {
-		if err := e.Content.validate(); err != nil {
-			return err
-		}
-		if e.Size > 1<<63-1 {
-			return errs.New(errs.Usage, "size %d", e.Size)
-		}
+	if err := e.validateKind(); err != nil {
+		return err
 	}
 	if len(e.Xattrs) > 0 {
 		return validateXattrs(e.Xattrs)
+	}
+	return nil
+}
+
+// validateKind looks at what belongs to the type.
+func (e *Entry) validateKind() error {
+	switch {
+	case e.Type == Symlink && e.TargetBlob.IsZero() && len(e.Target) > maxTarget:
+		return errs.New(errs.Usage, "link target of %d bytes in line", len(e.Target))
+	case e.Type == File && e.Size > 1<<63-1:
+		return errs.New(errs.Usage, "size %d", e.Size)
+	case e.Type == File:
+		return e.Content.validate()
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func readExtents(t testing.TB, x *ExtentReader) (list []Extent) {
 }
 
 // randomExtents makes n extents without neighbouring holes.
-func randomExtents(seed uint64, n int, holes int) (list []Extent) {
+func randomExtents(seed uint64, n, holes int) (list []Extent) {
 	r := rng(seed)
 	off := uint64(0)
 	for range n {

@@ -135,19 +135,26 @@ func (c *columns) parse(page []byte, kinds, known uint64) error {
 		last = ids[i]
 	}
 	for i := range nCols {
-		b := s.bytes(int(lens[i]))
-		if s.bad {
-			return errs.New(errs.Corrupt, "page: column %d is cut short", ids[i])
-		}
-		switch {
-		case ids[i] < maxColumns && known&(1<<ids[i]) != 0:
-			c.col[ids[i]] = b
-		case ids[i]%2 == 1:
-			return errs.New(errs.Unsupported, "page has column %d, which a newer version of nacre made", ids[i])
+		if err := c.take(&s, ids[i], int(lens[i]), known); err != nil {
+			return err
 		}
 	}
 	if !s.done() {
 		return errs.New(errs.Corrupt, "page: %d bytes after the last column", len(page)-s.i)
+	}
+	return nil
+}
+
+// take reads one column of n bytes. One that is not known is passed over if its id is even.
+func (c *columns) take(s *scanner, id uint64, n int, known uint64) error {
+	b := s.bytes(n)
+	switch {
+	case s.bad:
+		return errs.New(errs.Corrupt, "page: column %d is cut short", id)
+	case id < maxColumns && known&(1<<id) != 0:
+		c.col[id] = b
+	case id%2 == 1:
+		return errs.New(errs.Unsupported, "page has column %d, which a newer version of nacre made", id)
 	}
 	return nil
 }

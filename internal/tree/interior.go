@@ -263,19 +263,9 @@ func (p *interior) readDirs(s scanner) bool {
 			return false
 		}
 		old := cur.depth()
-		for k := range d.new {
-			c := s.str(maxName)
-			if s.bad || !goodName(c) || len(cur.buf)+len(c) >= maxPath {
-				return false
-			}
-			if k == 0 {
-				if d.kept < old && bytes.Compare(cur.component(d.kept), c) >= 0 {
-					return false
-				}
-				cur.truncate(d.kept)
-			}
-			cur.push(c)
-			p.comps = append(p.comps, c)
+		var ok bool
+		if p.comps, ok = readDir(&s, &cur, p.comps, d.kept, d.new); !ok {
+			return false
 		}
 		if i > 0 && d.new == 0 && (d.kept != old || bytes.Compare(p.names[i-1], p.names[i]) >= 0) {
 			return false

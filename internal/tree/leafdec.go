@@ -82,19 +82,9 @@ func (d *decoder) decodeRuns(l *Leaf) int {
 			return colRuns
 		}
 		r := run{start: start, end: start + count, kept: kept, from: len(l.comps)}
-		for i := range fresh {
-			c := s.str(maxName)
-			if s.bad || !goodName(c) || len(p.buf)+len(c) >= maxPath {
-				return colRuns
-			}
-			if i == 0 {
-				if kept < depth && bytes.Compare(p.component(kept), c) >= 0 {
-					return colRuns
-				}
-				p.truncate(kept)
-			}
-			p.push(c)
-			l.comps = append(l.comps, c)
+		var ok bool
+		if l.comps, ok = readDir(&s, p, l.comps, kept, fresh); !ok {
+			return colRuns
 		}
 		r.to = len(l.comps)
 		depth = p.depth()
@@ -114,56 +104,86 @@ func (d *decoder) decodeRuns(l *Leaf) int {
 	return 0
 }
 
-func (d *decoder) decodeNames(l *Leaf) int {
-	s := d.cols.get(colNames)
-	start := s
-	total, prev := 0, 0
-	for range l.entries { // first the lengths, to know where the bytes begin and how long the names are
-		shared, n := s.upTo(uint64(prev)), s.upTo(maxName)
-		prev = shared + n
-		total += prev
-		if prev > maxName {
-			s.fail()
+// readDir changes p to its first kept components and then fresh ones, read from s, which must make it follow what it
+// was; comps gains the new ones. If it returns false the column is damaged.
+func readDir(s *scanner, p *path, comps [][]byte, kept, fresh int) ([][]byte, bool) {
+	for i := range fresh {
+		c := s.str(maxName)
+		if s.bad || !goodName(c) {
+			return comps, false
 		}
+		if i == 0 {
+			if kept < p.depth() && bytes.Compare(p.component(kept), c) >= 0 {
+				return comps, false
+			}
+			p.truncate(kept)
+		}
+		if len(p.buf)+1+len(c) > maxPath {
+			return comps, false
+		}
+		p.push(c)
+		comps = append(comps, c)
 	}
-	if s.bad || total > maxPage {
+	return comps, true
+}
+
+func (d *decoder) decodeNames(l *Leaf) int {
+	lens := d.cols.get(colNames)
+	s := lens
+	total := namesLength(&s, len(l.entries)) // behind the lengths the names' bytes begin
+	if s.bad {
 		return colNames
 	}
 	if cap(l.names) < total {
 		l.names = make([]byte, 0, total+total/4)
 	}
-	names, suffix := l.names[:0], s.b[s.i:]
-	s = start
+	names := l.names[:0]
 	for k := range l.runs {
 		var before []byte
 		for i := l.runs[k].start; i < l.runs[k].end; i++ {
-			shared, n := int(s.uv()), int(s.uv())
-			if shared > len(before) || n > len(suffix) {
+			shared, n := int(lens.uv()), int(lens.uv())
+			suffix := s.bytes(n)
+			if s.bad || shared > len(before) || badByte(suffix) {
+				return colNames
+			}
+			// In order, unique, and shared is the longest: one comparison says it all.
+			if before != nil && (n == 0 || shared < len(before) && before[shared] >= suffix[0]) {
 				return colNames
 			}
 			from := len(names)
-			names = append(append(names, before[:shared]...), suffix[:n]...)
+			names = append(append(names, before[:shared]...), suffix...)
 			name := names[from:len(names):len(names)]
-			// In order, unique, and shared is the longest: one comparison says it all.
-			if i > l.runs[k].start && (n == 0 || shared < len(before) && before[shared] >= suffix[0]) {
-				return colNames
-			}
-			if i == l.runs[k].start && shared != 0 || len(name) > maxName || badByte(suffix[:n]) {
-				return colNames
-			}
-			if len(name) <= 2 && !goodName(name) && !(len(name) == 0 && i == 0 && l.runs[0].from == l.runs[0].to) {
+			if len(name) <= 2 && !goodName(name) && (len(name) > 0 || i > 0 || !l.atTop()) {
 				return colNames
 			}
 			l.entries[i].Name = name
-			before, suffix = name, suffix[n:]
+			before = name
 		}
 	}
-	if len(suffix) != 0 {
+	if !s.done() {
 		return colNames
 	}
 	l.names = names
 	return 0
 }
+
+// namesLength reads the lengths of n names and returns the sum of the names written out.
+func namesLength(s *scanner, n int) (total int) {
+	prev := 0
+	for range n {
+		shared, fresh := s.upTo(uint64(prev)), s.upTo(maxName)
+		prev = shared + fresh
+		total += prev
+		if prev > maxName || total > maxPage {
+			s.fail()
+		}
+	}
+	return total
+}
+
+// atTop reports whether the first entry stands in the common directory itself: only there, if that is the top, may it
+// have the empty name.
+func (l *Leaf) atTop() bool { return l.runs[0].from == l.runs[0].to }
 
 func (d *decoder) decodeAttrs(l *Leaf) int {
 	s := d.cols.get(colAttrs)
@@ -319,24 +339,6 @@ func setFS(entries []Entry, fs string) {
 	}
 }
 
-// items reads the indexes of a sparse column.
-type items struct {
-	n    int
-	last int
-	some bool
-}
-
-func (it *items) next(s *scanner) int {
-	d := s.upTo(uint64(it.n - 1 - it.last))
-	if it.some && d == 0 {
-		s.fail()
-		return it.last
-	}
-	it.some = true
-	it.last += d
-	return it.last
-}
-
 func (d *decoder) decodeContent(l *Leaf) int {
 	size, kind, ids, inline := d.cols.get(colSize), d.cols.get(colContent), d.cols.get(colIDs), d.cols.get(colInline)
 	count := len(ids.b) / len(id.ID{})
@@ -365,27 +367,20 @@ func (d *decoder) decodeContent(l *Leaf) int {
 		if kind.b == nil {
 			continue
 		}
-		c, k := &e.Content, kind.upTo(codeExtents+maxListLevel)
-		n := 0
-		switch {
-		case k == 0:
-			continue
-		case k == codeInline:
-			c.Kind, c.Inline = Inline, inline.str(maxInline)
-			if len(c.Inline) == 0 {
+		c := &e.Content
+		n := c.decode(kind.upTo(codeExtents + maxListLevel))
+		if c.Kind == Inline {
+			if c.Inline = inline.str(maxInline); len(c.Inline) == 0 {
 				return colInline
 			}
-			continue
-		case k < codeExtents:
-			c.Kind, n = Direct, k-codeDirect+1
-		default:
-			c.Kind, c.Level, n = Extents, uint8(k-codeExtents), 1
 		}
 		if n > count-next {
 			return colIDs
 		}
-		c.IDs = l.ids[next : next+n : next+n]
-		next += n
+		if n > 0 {
+			c.IDs = l.ids[next : next+n : next+n]
+			next += n
+		}
 	}
 	switch {
 	case !size.done():
@@ -398,6 +393,20 @@ func (d *decoder) decodeContent(l *Leaf) int {
 		return colIDs
 	}
 	return 0
+}
+
+// decode sets kind and level by the code of the content column and returns the number of ids.
+func (c *Content) decode(code int) (ids int) {
+	switch {
+	case code == 0:
+	case code == codeInline:
+		c.Kind = Inline
+	case code < codeExtents:
+		c.Kind, ids = Direct, code-codeDirect+1
+	default:
+		c.Kind, c.Level, ids = Extents, uint8(code-codeExtents), 1
+	}
+	return ids
 }
 
 // decodeSpecials reads link targets and device numbers.
@@ -428,94 +437,6 @@ func (d *decoder) decodeSpecials(l *Leaf) int {
 	}
 	if !dev.done() {
 		return colDevice
-	}
-	return 0
-}
-
-func (d *decoder) decodeXattrs(l *Leaf) int {
-	s := d.cols.get(colXattrs)
-	if s.b == nil {
-		return 0
-	}
-	m := s.upTo(uint64(len(l.entries)))
-	l.xattrs, l.sets = l.xattrs[:0], l.sets[:0]
-	for range m {
-		k := s.upTo(maxXattrs)
-		if k == 0 || 3*k > len(s.b)-s.i { // an attribute takes three bytes at least
-			return colXattrs
-		}
-		from := len(l.xattrs)
-		for range k {
-			l.xattrs = append(l.xattrs, decodeXattr(&s))
-		}
-		set := l.xattrs[from:len(l.xattrs):len(l.xattrs)]
-		if s.bad || validateXattrs(set) != nil {
-			return colXattrs
-		}
-		l.sets = append(l.sets, set)
-	}
-	it := items{n: len(l.entries)}
-	for s.more() {
-		i := it.next(&s)
-		v := s.uv()
-		if s.bad || v >= uint64(m) {
-			return colXattrs
-		}
-		l.entries[i].Xattrs = l.sets[v]
-	}
-	if !s.done() || !it.some {
-		return colXattrs
-	}
-	return 0
-}
-
-func decodeXattr(s *scanner) Xattr {
-	x := Xattr{Name: s.str(maxXattrName)}
-	x.Size = uint64(s.upTo(maxBlob))
-	if x.Size <= maxValue {
-		x.Value = s.bytes(int(x.Size))
-		return x
-	}
-	copy(x.Blob[:], s.bytes(len(x.Blob)))
-	if x.Blob.IsZero() {
-		s.fail()
-	}
-	return x
-}
-
-// decodeMarks reads the sparse columns.
-func (d *decoder) decodeMarks(l *Leaf) int {
-	for _, col := range [...]int{colToken, colLinks, colFlags, colMarks} {
-		s := d.cols.get(col)
-		it := items{n: len(l.entries)}
-		for s.more() {
-			e := &l.entries[it.next(&s)]
-			switch col {
-			case colToken:
-				if e.Token = s.str(maxToken); len(e.Token) == 0 {
-					return col
-				}
-			case colLinks:
-				e.Nlink = uint32(s.upTo(1<<32 - 1))
-				copy(e.Link[:], s.bytes(len(e.Link)))
-				if e.Nlink < 2 || e.Type == Dir {
-					return col
-				}
-			case colFlags:
-				e.FSFlags, e.ProjectID = uint32(s.upTo(1<<32-1)), uint32(s.upTo(1<<32-1))
-			case colMarks:
-				e.Flags, e.ErrClass = Flags(s.u8()), ErrClass(s.upTo(uint64(ErrTooLarge)))
-				if e.ErrClass != ErrNone {
-					e.ErrText = string(s.str(maxString))
-				}
-				if e.Flags > Implied|Stale|Torn|Partial {
-					return col
-				}
-			}
-		}
-		if !s.done() {
-			return col
-		}
 	}
 	return 0
 }

@@ -3,8 +3,6 @@ package tree
 import (
 	"bytes"
 	"slices"
-
-	"github.com/nacre-backup/nacre/internal/id"
 )
 
 // sparse gathers a column that names its entries by index deltas.
@@ -466,9 +464,4 @@ func (l *leafEnc) appendRuns(b []byte) []byte {
 		b = append(b, l.comps[r.from:r.to]...)
 	}
 	return b
-}
-
-// ref returns the reference to the page, which aliases the encoder.
-func (l *leafEnc) ref(i id.ID) Ref {
-	return Ref{ID: i, Dir: l.first.prefix(l.lcp), First: Key{Dir: l.first.buf, Name: l.firstName}, Totals: l.totals}
 }

@@ -17,6 +17,8 @@ type Tree struct {
 }
 
 // SkipDir, returned by the function given to Walk for a directory, leaves out what is in and below it.
+//
+//lint:ignore ST1012 it is no failure, and it is named as fs.SkipDir is
 var SkipDir = errors.New("skip this directory")
 
 // lost decides what becomes of an error of a walker: nil says go on.

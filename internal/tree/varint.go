@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // appendUv appends v as unsigned LEB128 in its shortest form.
 func appendUv(b []byte, v uint64) []byte {
@@ -22,9 +19,6 @@ func appendStr[S ~string | ~[]byte](b []byte, s S) []byte {
 
 func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
-
-// uvLen is the length of appendUv's result.
-func uvLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // scanner reads the parts of one column. After the first mistake bad is set and every read returns zeros, so that
 // loops need no error paths; callers ask done at the end and bound every loop by a checked count.

@@ -1,0 +1,107 @@
+package tree
+
+// items reads the indexes of a sparse column.
+type items struct {
+	n    int
+	last int
+	some bool
+}
+
+func (it *items) next(s *scanner) int {
+	d := s.upTo(uint64(it.n - 1 - it.last))
+	if it.some && d == 0 {
+		s.fail()
+		return it.last
+	}
+	it.some = true
+	it.last += d
+	return it.last
+}
+
+func (d *decoder) decodeXattrs(l *Leaf) int {
+	s := d.cols.get(colXattrs)
+	if s.b == nil {
+		return 0
+	}
+	m := s.upTo(uint64(len(l.entries)))
+	l.xattrs, l.sets = l.xattrs[:0], l.sets[:0]
+	for range m {
+		k := s.upTo(maxXattrs)
+		if k == 0 || 3*k > len(s.b)-s.i { // an attribute takes three bytes at least
+			return colXattrs
+		}
+		from := len(l.xattrs)
+		for range k {
+			l.xattrs = append(l.xattrs, decodeXattr(&s))
+		}
+		set := l.xattrs[from:len(l.xattrs):len(l.xattrs)]
+		if s.bad || validateXattrs(set) != nil {
+			return colXattrs
+		}
+		l.sets = append(l.sets, set)
+	}
+	it := items{n: len(l.entries)}
+	for s.more() {
+		i := it.next(&s)
+		v := s.uv()
+		if s.bad || v >= uint64(m) {
+			return colXattrs
+		}
+		l.entries[i].Xattrs = l.sets[v]
+	}
+	if !s.done() || !it.some {
+		return colXattrs
+	}
+	return 0
+}
+
+func decodeXattr(s *scanner) Xattr {
+	x := Xattr{Name: s.str(maxXattrName)}
+	x.Size = uint64(s.upTo(maxBlob))
+	if x.Size <= maxValue {
+		x.Value = s.bytes(int(x.Size))
+		return x
+	}
+	copy(x.Blob[:], s.bytes(len(x.Blob)))
+	if x.Blob.IsZero() {
+		s.fail()
+	}
+	return x
+}
+
+// decodeMarks reads the sparse columns.
+func (d *decoder) decodeMarks(l *Leaf) int {
+	for _, col := range [...]int{colToken, colLinks, colFlags, colMarks} {
+		s := d.cols.get(col)
+		it := items{n: len(l.entries)}
+		for s.more() {
+			e := &l.entries[it.next(&s)]
+			switch col {
+			case colToken:
+				if e.Token = s.str(maxToken); len(e.Token) == 0 {
+					return col
+				}
+			case colLinks:
+				e.Nlink = uint32(s.upTo(1<<32 - 1))
+				copy(e.Link[:], s.bytes(len(e.Link)))
+				if e.Nlink < 2 || e.Type == Dir {
+					return col
+				}
+			case colFlags:
+				e.FSFlags, e.ProjectID = uint32(s.upTo(1<<32-1)), uint32(s.upTo(1<<32-1))
+			case colMarks:
+				e.Flags, e.ErrClass = Flags(s.u8()), ErrClass(s.upTo(uint64(ErrTooLarge)))
+				if e.ErrClass != ErrNone {
+					e.ErrText = string(s.str(maxString))
+				}
+				if e.Flags > Implied|Stale|Torn|Partial {
+					return col
+				}
+			}
+		}
+		if !s.done() {
+			return col
+		}
+	}
+	return 0
+}
