@@ -215,8 +215,11 @@ func excludesForRecord(f *backupFlags) (list []string) {
 		on   bool
 		name string
 	}{
-		{f.files.ExcludeCaches, "--exclude-caches"}, {f.files.ExcludeVCS, "--exclude-vcs"},
-		{f.files.OneFileSystem, "--one-file-system"}, {f.files.Gitignore, "--gitignore"}, {f.larger != "", "--exclude-larger-than " + f.larger},
+		{f.files.ExcludeCaches, "--exclude-caches"},
+		{f.files.ExcludeVCS, "--exclude-vcs"},
+		{f.files.OneFileSystem, "--one-file-system"},
+		{f.files.Gitignore, "--gitignore"},
+		{f.larger != "", "--exclude-larger-than " + f.larger},
 	} {
 		if b.on {
 			list = append(list, b.name)

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ const (
 	statusEvery = time.Second            // JSON
 	lineEvery   = time.Minute            // elsewhere
 	rateWindow  = 20                     // the rate is that of the last 20 s
+	never       = 1000 * time.Hour       // only on request, by a signal
 )
 
 // progress shows the counters of a running verb: two lines redrawn on a terminal, a line a minute elsewhere, a
@@ -47,12 +50,10 @@ func (a *app) startProgress(c *event.Counters) {
 	p := &progress{o: o, counters: c, start: o.p.Clock.Now(), stop: make(chan struct{})}
 	every := lineEvery
 	switch {
-	case a.global.progress == "none":
-		return
+	case a.global.progress == "none", o.quiet && !o.json:
+		every = never
 	case o.json:
 		every = statusEvery
-	case o.quiet:
-		return
 	case a.global.progress == "auto" && terminal(o.p.Stderr) && a.dumb() == "":
 		p.bar, every = true, drawEvery
 	}
@@ -90,10 +91,17 @@ func (o *output) endProgress() {
 func (p *progress) run(every time.Duration) {
 	t := time.NewTicker(every)
 	defer t.Stop()
+	asked := make(chan os.Signal, 1) // one question at a time
+	if len(infoSignals) > 0 {
+		signal.Notify(asked, infoSignals...)
+		defer signal.Stop(asked)
+	}
 	for {
 		select {
 		case <-p.stop:
 			return
+		case <-asked:
+			p.o.talk(p.line(p.o.p.Clock.Now()) + "\n")
 		case <-t.C:
 			p.tick()
 		}
