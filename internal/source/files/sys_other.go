@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || portable
 
 package files
 
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/nacre-backup/nacre/internal/source"
 	"github.com/nacre-backup/nacre/internal/tree"
@@ -241,4 +242,31 @@ func (f *file) Close() error { return f.f.Close() }
 
 func effectiveUser() uint32 { return uint32(os.Geteuid()) }
 
-func sysErrClass(error) tree.ErrClass { return tree.ErrNone }
+// leadsBackByPath asks the system whether a directory is one of those above it.
+func leadsBackByPath(n *node, name []byte) bool {
+	target, err := os.Stat((&dirHandle{path: systemPath(n.appendPath(nil))}).join(name))
+	if err != nil {
+		return false
+	}
+	for a := n; a.parent != nil && a.flags&recImplied == 0; a = a.parent {
+		if fi, err := os.Stat(systemPath(a.appendPath(nil))); err == nil && os.SameFile(fi, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func sysErrClass(err error) tree.ErrClass {
+	for _, c := range []struct {
+		errno syscall.Errno
+		class tree.ErrClass
+	}{
+		{syscall.ELOOP, tree.ErrLoop}, {syscall.EIO, tree.ErrIO}, {syscall.ENXIO, tree.ErrIO}, {syscall.ENOTDIR, tree.ErrVanished},
+		{syscall.ESTALE, tree.ErrVanished}, {syscall.ENOTCONN, tree.ErrMount}, {syscall.ENAMETOOLONG, tree.ErrTooLarge},
+	} {
+		if errors.Is(err, c.errno) {
+			return c.class
+		}
+	}
+	return tree.ErrNone
+}

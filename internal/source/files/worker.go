@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/nacre-backup/nacre/internal/pattern"
@@ -194,11 +195,11 @@ func (k *worker) lookup(n *node, h *dirHandle, name []byte, r *rec) error {
 	if r.dev != n.dev && r.flags&recMount == 0 && r.typ != tree.Dir {
 		r.flags |= recForeign
 	}
-	return k.place(n, rn, r)
+	return k.place(n, name, rn, r)
 }
 
 // place decides what becomes of a directory, or of a mount point, once it was looked up.
-func (k *worker) place(n *node, rn *rootNode, r *rec) error {
+func (k *worker) place(n *node, name []byte, rn *rootNode, r *rec) error {
 	outside := k.s.filter.oneFS && rn == nil && r.dev != n.dev && !k.s.onRootDevice(r.dev)
 	if r.typ != tree.Dir {
 		if outside && r.flags&recMount != 0 {
@@ -212,12 +213,8 @@ func (k *worker) place(n *node, rn *rootNode, r *rec) error {
 	if rn != nil && !rn.root && (n.flags&recImplied != 0 || r.flags&recFollowed != 0 || n.only != nil) {
 		r.flags |= recImplied
 	}
-	if r.flags&recFollowed != 0 {
-		for a := n; a != nil; a = a.parent {
-			if a.dev == r.dev && a.ino == r.ino && a.flags&recImplied == 0 {
-				return &classError{tree.ErrLoop, fmt.Errorf("a symbolic link leads back to a directory above it")}
-			}
-		}
+	if r.flags&recFollowed != 0 && leadsBack(n, name, r) {
+		return &classError{tree.ErrLoop, errors.New("a symbolic link leads back to a directory above it")}
 	}
 	if !k.s.systems.get(r.fs).trusted {
 		r.flags |= recLoose
@@ -226,6 +223,19 @@ func (k *worker) place(n *node, rn *rootNode, r *rec) error {
 		r.flags |= recDescend
 	}
 	return nil
+}
+
+// leadsBack reports whether a directory that was reached through a link is one of those above it.
+func leadsBack(n *node, name []byte, r *rec) bool {
+	if r.ino == 0 {
+		return leadsBackByPath(n, name)
+	}
+	for a := n; a != nil; a = a.parent {
+		if a.dev == r.dev && a.ino == r.ino && a.flags&recImplied == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *worker) follows(rn *rootNode) bool {
