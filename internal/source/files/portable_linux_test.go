@@ -11,9 +11,6 @@ import (
 // that are not about Linux alone. Other systems only compile and link in CI; this shows that what they run works.
 func TestThePortableCallsPassTheSameTests(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs a run without -short")
-	}
 	out, err := exec.Command("go", "test", "-tags", "portable", "-count=1", "-timeout=5m", ".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
