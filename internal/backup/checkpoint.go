@@ -22,11 +22,16 @@ func (r *run) makeCheckpoint(ctx context.Context, head *batch, last bool) error 
 		}
 		ws := r.writer.Stats()
 		if ws.DataPacks+ws.MetaPacks == r.donePacks && (r.sum.Adopted == 0 || r.donePacks > 0) {
+			r.stand(last)
 			return nil
 		}
 		upto, root, err := r.fork(ctx, head)
-		if err != nil || upto == nil {
+		if err != nil {
 			return err
+		}
+		if upto == nil {
+			r.stand(last)
+			return nil
 		}
 		if err := r.writer.Flush(ctx); err != nil {
 			return err
@@ -42,6 +47,19 @@ func (r *run) makeCheckpoint(ctx context.Context, head *batch, last bool) error 
 		}
 		return r.hand(ctx, next, st, cp, last)
 	})
+}
+
+// stand tells in the summary of a run that ends here from which checkpoint the next one goes on: the last one that this
+// run made, or the one that it came from. There may be none.
+func (r *run) stand(last bool) {
+	cp := r.latest
+	if cp == nil {
+		cp = r.checkpoint
+	}
+	if !last || cp == nil {
+		return
+	}
+	r.sum.Snapshot, r.sum.Checkpoint, r.sum.Record = cp.ID, true, *cp.Record
 }
 
 // fork finishes a copy of the tree as it is now. Upto is nil where there is nothing to commit.
@@ -79,9 +97,9 @@ func (r *run) hand(ctx context.Context, next *session.Session, st *session.State
 	r.past = append(r.past, cp.ID)
 	ws := r.writer.Stats()
 	r.donePacks = ws.DataPacks + ws.MetaPacks
+	r.latest = cp
 	if last {
-		r.sum.Snapshot, r.sum.Checkpoint = cp.ID, true
-		r.sum.Record = *cp.Record
+		r.stand(last)
 		return nil
 	}
 	for _, p := range old.Pins() {

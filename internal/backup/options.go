@@ -112,7 +112,8 @@ func (o *Options) Validate() error {
 type Summary struct {
 	Snapshot id.Session // zero if none was made (dry run, skipped)
 	Record   record.Snapshot
-	// Checkpoint says that Snapshot is a checkpoint of an interrupted run.
+	// Checkpoint says that the run was interrupted and Snapshot is the checkpoint from which the next one goes on. An
+	// interrupted run that got nowhere has no Snapshot.
 	Checkpoint bool
 	// Skipped says that no snapshot was made since nothing changed.
 	Skipped bool

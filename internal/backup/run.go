@@ -54,6 +54,7 @@ type run struct {
 	parents    []tree.Parent
 	complete   id.Session        // the complete parent; zero if there is none
 	checkpoint *session.Snapshot // the checkpoint to go on from
+	latest     *session.Snapshot // the last checkpoint that this run made
 	parentRoot []byte
 	// completeStart is when the complete parent's run began, in nanoseconds.
 	completeStart int64

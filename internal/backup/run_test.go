@@ -523,6 +523,43 @@ func TestInterruptedRunGoesOnFromItsCheckpoint(t *testing.T) {
 	}
 }
 
+func TestInterruptedRunThatGotNowhereNamesNoCheckpointOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.someTree()
+	stopped := make(chan struct{})
+	close(stopped)
+	o := b.options()
+	o.Interrupt = stopped
+	sum, err := Run(context.Background(), o)
+	if !errors.Is(err, ErrInterrupted) || sum == nil || sum.Checkpoint || !sum.Snapshot.IsZero() {
+		t.Fatalf("a run that was interrupted at once gave %+v, %v", sum, err)
+	}
+	halfWay := make(chan struct{})
+	o.Interrupt, o.Verbose = halfWay, true
+	seen := 0
+	o.Events = func(e event.Event) {
+		if en, ok := e.(event.Entry); ok && en.Verdict == event.New {
+			if seen++; seen == 20 {
+				close(halfWay)
+			}
+		}
+	}
+	first, err := Run(context.Background(), o)
+	if !errors.Is(err, ErrInterrupted) || !first.Checkpoint {
+		t.Fatalf("a run that was interrupted half way gave %+v, %v", first, err)
+	}
+	o.Interrupt, o.Events = stopped, nil
+	sum, err = Run(context.Background(), o)
+	if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint || sum.Snapshot != first.Snapshot {
+		t.Errorf("a run that was interrupted at once names checkpoint %s, want %s, from which the next one goes on (%v)", sum.Snapshot, first.Snapshot, err)
+	}
+	if sum = b.backup(); sum.ResumedFrom != first.Snapshot {
+		t.Errorf("resumed from %s, want %s", sum.ResumedFrom, first.Snapshot)
+	}
+	b.same()
+}
+
 func TestBigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -252,12 +252,16 @@ func (a *app) runBackup(ctx context.Context, f *backupFlags, args []string) erro
 	sum, err := backup.Run(ctx, *o)
 	a.gentle.Store(false)
 	a.out.endProgress()
-	if sum != nil && (err == nil || errors.Is(err, backup.ErrInterrupted)) {
-		a.backupSummary(ctx, v, o, sum)
-	}
 	if errors.Is(err, backup.ErrInterrupted) {
 		a.code = exitFailed // Run's exit code is the signal's
+		if !sum.Checkpoint {
+			return errs.WithHint(errInterrupted, "run the same command again: what was stored so far is not stored again")
+		}
+		a.backupSummary(ctx, v, o, sum)
 		return errs.WithHint(errInterrupted, "the same command goes on from the checkpoint %.8s", sum.Snapshot)
+	}
+	if sum != nil && err == nil {
+		a.backupSummary(ctx, v, o, sum)
 	}
 	if err != nil {
 		return err

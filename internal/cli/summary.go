@@ -55,6 +55,8 @@ type backupLine struct {
 	Skipped     bool          `json:"skipped,omitempty"`
 	Checkpoint  bool          `json:"checkpoint,omitempty"`
 	ResumedFrom string        `json:"resumed_from,omitempty"`
+	Adopted     int           `json:"adopted_packs,omitempty"`
+	Journal     uint64        `json:"journal_files,omitempty"`
 	Stats       statsJSON     `json:"stats"`
 	Errors      []errorJSON   `json:"errors,omitempty"`
 	Seconds     float64       `json:"seconds"`
@@ -161,7 +163,7 @@ func (a *app) emitBackup(v *vault, o *backup.Options, sum *backup.Summary, all *
 	l := backupLine{
 		DryRun: o.DryRun, Skipped: sum.Skipped, Checkpoint: sum.Checkpoint, Stats: statsOf(r.Stats),
 		Seconds: time.Duration(r.End - r.Start).Seconds(), NewPages: sum.NewPages, NewBlobs: sum.NewBlobs,
-		DataPacks: sum.DataPacks, MetaPacks: sum.MetaPacks, All: all, KitWanted: v != nil && a.kitWanted(v),
+		DataPacks: sum.DataPacks, MetaPacks: sum.MetaPacks, Adopted: sum.Adopted, Journal: sum.Journal, All: all, KitWanted: v != nil && a.kitWanted(v),
 	}
 	if !sum.Snapshot.IsZero() {
 		s := lineOf(sum.Snapshot.String(), r)

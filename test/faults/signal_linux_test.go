@@ -29,8 +29,8 @@ func TestASignalSavesWhatIsDone(t *testing.T) {
 	scatter(t, b.path("small"), 1, 60, 1, 40_000)
 	first := b.backup(t, b.path("small"))
 	must(t, os.Mkdir(b.path("src"), 0o755))
-	words(t, b.path("src", "a"), 1, 30<<20)
-	words(t, b.path("src", "b"), 2, 100<<20)
+	words(t, b.path("src", "a"), 1, 8<<20)
+	words(t, b.path("src", "b"), 2, 80<<20)
 	settle()
 	last := ""
 	for _, s := range []struct {
@@ -63,7 +63,7 @@ func TestASignalSavesWhatIsDone(t *testing.T) {
 	if sum.ResumedFrom != last {
 		t.Errorf("resumed from %q, want %q", sum.ResumedFrom, last)
 	}
-	if sum.Stats.Read >= 130<<20 {
+	if sum.Stats.Read >= 88<<20 {
 		t.Errorf("%d bytes were read again", sum.Stats.Read)
 	}
 	b.nothingHalfDone(t)
