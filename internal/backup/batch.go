@@ -50,7 +50,11 @@ type op struct {
 	resume  bool       // the old entry is a file in progress of a checkpoint: go on behind its content
 	known   bool       // the content came from the journal and is stored
 	read    int64      // bytes read
+	pieces  pieceList  // what an extent list says, for the journal
 }
+
+// needsWorker says whether a worker makes the op ready.
+func (o *op) needsWorker() bool { return o.do == addNew || o.do == addLink }
 
 // batch is a stretch of the scan: its ops are worked on together and go to the builder together, in key order.
 type batch struct {
@@ -58,7 +62,7 @@ type batch struct {
 	ops  []op
 	work int64         // bytes of content that a worker reads
 	big  *bigState     // set where the batch is one big file
-	done chan struct{} // closed when all ops are ready
+	done chan struct{} // closed, within the gate, when all ops are ready
 }
 
 var closed = func() chan struct{} {

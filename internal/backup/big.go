@@ -22,9 +22,9 @@ type stripe struct {
 // bigState is how far a big file is. It is changed within the gate only, so a checkpoint, which holds the gate alone,
 // sees it at rest.
 type bigState struct {
-	extents *tree.ExtentWriter
-	at      int64 // bytes in extents
-	entry   tree.Entry
+	extents *tree.ExtentWriter // nil before it is begun, and when the file is whole
+	at      int64              // bytes so far
+	entry   tree.Entry         // as it was before the file was read; when the file is whole, as it goes into the tree
 }
 
 // bigReader reads one big file and hands its stripes out.
@@ -90,12 +90,13 @@ func (r *bigReader) run(ctx context.Context) (err error) {
 func (r *bigReader) begin(ctx context.Context) error {
 	s := r.state
 	s.extents, s.at = tree.NewExtentWriter(r.w.pages), 0
-	s.entry = r.o.entry
+	s.entry, r.o.pieces = r.o.entry, pieceList{}
 	if !r.o.resume {
 		return nil
 	}
 	err := r.w.run.extents(ctx, r.o.old.Entry(), func(e tree.Extent) error {
 		s.at += int64(e.Length)
+		r.o.pieces.add(e.Length, e.ID)
 		if e.ID.IsZero() {
 			return s.extents.Hole(ctx, e.Length)
 		}
@@ -104,6 +105,7 @@ func (r *bigReader) begin(ctx context.Context) error {
 	if err != nil { // the checkpoint's list is damaged: read all of it
 		r.w.run.warn(fmt.Errorf("go on with %s: %w", printable(tree.JoinPath(nil, r.o.dir, r.o.entry.Name)), err))
 		s.extents, s.at = tree.NewExtentWriter(r.w.pages), 0
+		r.o.pieces = pieceList{}
 	}
 	return nil
 }
@@ -191,12 +193,14 @@ func (r *bigReader) drain(ctx context.Context, n int) error {
 func (r *bigReader) take(ctx context.Context, s *stripe) error {
 	if s.buf == nil {
 		r.state.at += s.hole
+		r.o.pieces.add(uint64(s.hole), id.ID{})
 		return r.state.extents.Hole(ctx, uint64(s.hole))
 	}
 	for i, n := range s.cuts {
 		if err := r.state.extents.Data(ctx, s.ids[i], uint64(n)); err != nil {
 			return err
 		}
+		r.o.pieces.add(uint64(n), s.ids[i])
 		r.state.at += int64(n)
 	}
 	return nil
@@ -209,17 +213,23 @@ func (r *bigReader) finish(ctx context.Context, f source.File) error {
 		return fatal(fmt.Errorf("store an extent list: %w", err))
 	}
 	got := r.state.at
-	r.state.extents = nil
 	r.o.entry.Content = content
+	if r.o.pieces.full {
+		r.w.run.wantCheckpoint() // the journal cannot tell of it
+	}
 	if r.w.run.o.Stream {
 		r.o.entry.Size = uint64(got)
-		return nil
+	} else {
+		changed, err := settled(r.o, f, got)
+		if err != nil {
+			return err
+		}
+		if changed {
+			tear(r.o)
+		}
 	}
-	changed, err := settled(r.o, f, got)
-	if changed {
-		tear(r.o)
-	}
-	return err
+	r.state.entry, r.state.extents = r.o.entry, nil
+	return nil
 }
 
 // stripe stores the chunks of a stripe.

@@ -11,47 +11,84 @@ import (
 // build takes the batches in key order and makes the tree.
 func (r *run) build(ctx context.Context) error {
 	for {
-		b, err := r.next(ctx)
-		if err != nil || b == nil {
+		ready, err := r.next(ctx)
+		if err != nil || !ready {
 			return err
 		}
-		for i := range b.ops {
-			if err := r.place(ctx, &b.ops[i]); err != nil {
-				return err
-			}
+		if err := r.placeHead(ctx); err != nil {
+			return err
 		}
-		r.window.leave(b)
 	}
 }
 
-// next waits for the next batch to be ready, and makes checkpoints meanwhile. Nil says that there are no more.
-func (r *run) next(ctx context.Context) (*batch, error) {
-	var b *batch
-	order, done := r.window.order, chan struct{}(nil)
+// placeHead adds the batch at the head, which is ready.
+func (r *run) placeHead(ctx context.Context) error {
+	b := r.head
+	for i := range b.ops {
+		if err := r.place(ctx, &b.ops[i]); err != nil {
+			return err
+		}
+	}
+	r.head = nil
+	r.window.leave(b)
+	return nil
+}
+
+// catchUp adds every batch that is ready and has no unready one before it.
+func (r *run) catchUp(ctx context.Context) error {
+	for {
+		if r.head == nil {
+			select {
+			case b, ok := <-r.window.order:
+				if !ok {
+					return nil
+				}
+				r.head = b
+			default:
+				return nil
+			}
+		}
+		select {
+		case <-r.head.done:
+			if err := r.placeHead(ctx); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// next waits for the batch at the head to be ready, and makes checkpoints meanwhile. False says that there are no more.
+func (r *run) next(ctx context.Context) (bool, error) {
 	for {
 		select {
 		case <-r.o.Interrupt:
-			if err := r.makeCheckpoint(ctx, b, true); err != nil {
-				return nil, err
+			if err := r.makeCheckpoint(ctx, true); err != nil {
+				return false, err
 			}
-			return nil, ErrInterrupted
+			return false, ErrInterrupted
 		default:
 		}
+		order, done := r.window.order, chan struct{}(nil)
+		if r.head != nil {
+			order, done = nil, r.head.done
+		}
 		select {
-		case next, ok := <-order:
+		case b, ok := <-order:
 			if !ok {
-				return nil, nil
+				return false, nil
 			}
-			b, order, done = next, nil, next.done
+			r.head = b
 		case <-done:
-			return b, nil
+			return true, nil
 		case <-r.due:
-			if err := r.makeCheckpoint(ctx, b, false); err != nil {
-				return nil, err
+			if err := r.makeCheckpoint(ctx, false); err != nil {
+				return false, err
 			}
 		case <-r.o.Interrupt:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 	}
 }

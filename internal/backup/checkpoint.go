@@ -12,10 +12,16 @@ import (
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
-// makeCheckpoint commits what the builder has, with the file in progress if head is a big one, and goes on in a new
-// session. With last the workers stay stopped: the run ends. A checkpoint without anything new in it is left out.
-func (r *run) makeCheckpoint(ctx context.Context, head *batch, last bool) error {
+// makeCheckpoint commits what is ready, with the file in progress if a big one is at the head, and goes on in a new
+// session. With last the run ends. A checkpoint without anything new in it is left out.
+//
+// What a worker has finished of a batch that is not ready, and batches behind that one, are not in the checkpoint: two
+// batches for each worker as a rule. The journal knows them.
+func (r *run) makeCheckpoint(ctx context.Context, last bool) error {
 	return r.gate.alone(func() error {
+		if err := r.catchUp(ctx); err != nil {
+			return err
+		}
 		r.fresh.Store(0)
 		if err := r.writer.Flush(ctx); err != nil {
 			return err
@@ -25,7 +31,7 @@ func (r *run) makeCheckpoint(ctx context.Context, head *batch, last bool) error 
 			r.stand(last)
 			return nil
 		}
-		upto, root, err := r.fork(ctx, head)
+		upto, root, err := r.fork(ctx)
 		if err != nil {
 			return err
 		}
@@ -63,17 +69,19 @@ func (r *run) stand(last bool) {
 }
 
 // fork finishes a copy of the tree as it is now. Upto is nil where there is nothing to commit.
-func (r *run) fork(ctx context.Context, head *batch) (*record.Upto, tree.Ref, error) {
+func (r *run) fork(ctx context.Context) (*record.Upto, tree.Ref, error) {
 	f := r.builder.Fork()
-	if head != nil && head.big != nil && head.big.extents != nil && head.big.at > 0 {
-		s := head.big
+	if r.head != nil && r.head.big != nil && r.head.big.at > 0 {
+		s := r.head.big
 		e := s.entry
-		content, err := s.extents.Fork().Finish(ctx)
-		if err != nil {
-			return nil, tree.Ref{}, fmt.Errorf("store an extent list: %w", err)
+		if s.extents != nil { // else it is whole
+			content, err := s.extents.Fork().Finish(ctx)
+			if err != nil {
+				return nil, tree.Ref{}, fmt.Errorf("store an extent list: %w", err)
+			}
+			e.Content, e.Size, e.Flags = content, uint64(s.at), e.Flags|tree.Partial
 		}
-		e.Content, e.Size, e.Flags = content, uint64(s.at), e.Flags|tree.Partial
-		if err := f.Add(ctx, head.ops[0].dir, &e); err != nil {
+		if err := f.Add(ctx, r.head.ops[0].dir, &e); err != nil {
 			return nil, tree.Ref{}, fmt.Errorf("add the file in progress to the checkpoint: %w", err)
 		}
 	}
@@ -92,7 +100,7 @@ func (r *run) fork(ctx context.Context, head *batch) (*record.Upto, tree.Ref, er
 
 // hand goes on in the successor of a checkpointed session.
 func (r *run) hand(ctx context.Context, next *session.Session, st *session.State, cp *session.Snapshot, last bool) error {
-	old := r.sess
+	old, seen := r.sess, r.state
 	r.sess, r.state = next, st
 	r.past = append(r.past, cp.ID)
 	ws := r.writer.Stats()
@@ -110,6 +118,17 @@ func (r *run) hand(ctx context.Context, next *session.Session, st *session.State
 	}
 	if !next.Pinned(cp.ID) {
 		return fmt.Errorf("%w: the checkpoint %s was forgotten at once", session.ErrKilled, cp.ID)
+	}
+	// What is ready or in work and not in the checkpoint holds ids of blobs in packs of the old listing. A pruner that
+	// condemned one of them meanwhile waits for the old session only, whose tree does not have those ids.
+	err := seen.Packs(func(p record.Pack) error {
+		if !st.Usable(p) {
+			return fmt.Errorf("%w: pack %s was given up while this run built on it", session.ErrKilled, p.Path())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := r.index.Refresh(ctx, st); err != nil {
 		return err

@@ -1,11 +1,13 @@
 package backup
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,9 +22,41 @@ import (
 //
 // A record is a batch: u32 length, then the sealed bytes. Record 0 says whose journal it is. Batches become ready in
 // nearly the order of the scan: no batch is more than the window away from its place (journalReader).
+//
+// A file whose content is an extent list stands there with the list itself: the pages of the list are in an open
+// metadata pack as a rule, which dies with the run, while the data packs with its blobs are finished.
 
-// maxRecord bounds a record: 256 entries with paths of 1 MiB would not fit, and are left out.
-const maxRecord = 1 << 20
+const (
+	// maxRecord bounds a record: 256 entries with paths of 1 MiB would not fit, and are left out.
+	maxRecord = 1 << 20
+	// maxPieces bounds the list of a file in a record: 600 KiB, which stand for 4 GiB as a rule.
+	maxPieces = 16384
+	// maxJournals bounds the journals of dead runs that are read side by side: the newest ones. A run that dies has
+	// taken over what it came to of the ones before.
+	maxJournals = 16
+)
+
+// pieceList is what an extent list says. A longer one is given up.
+type pieceList struct {
+	list []piece
+	full bool
+}
+
+// piece is a blob, or a hole where id is zero.
+type piece struct {
+	n  uint64
+	id id.ID
+}
+
+func (l *pieceList) add(n uint64, i id.ID) {
+	switch {
+	case l.full:
+	case len(l.list) == maxPieces:
+		l.list, l.full = nil, true
+	default:
+		l.list = append(l.list, piece{n, i})
+	}
+}
 
 // journal writes. A nil journal takes everything and keeps nothing.
 type journal struct {
@@ -41,15 +75,15 @@ const journalSuffix = ".journal"
 
 func journalDir(state string) string { return filepath.Join(state, "journal") }
 
-// openJournals begins this run's journal and opens the newest one of a run of the same job that died. Both may be
-// nil: a journal is a hint.
-func (r *run) openJournals() *journalReader {
+// openJournals begins this run's journal and opens those of runs of the same job that died. There may be none: a journal
+// is a hint.
+func (r *run) openJournals() pastJournals {
 	if r.o.StateDir == "" || r.o.Stream {
 		return nil
 	}
 	dir := journalDir(r.o.StateDir)
 	local := crypt.NewLocal(r.domain.CacheKey(), "journal")
-	past, needless := r.findJournal(dir, local)
+	past, needless := r.findJournals(dir, local)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		r.note("no journal: %v", err)
 		return past
@@ -75,8 +109,8 @@ type head struct {
 
 func (r *run) jobHead() head { return head{r.started.UnixNano(), r.o.Host, r.o.Roots} }
 
-// findJournal opens the newest journal of the same job, and lists all of them.
-func (r *run) findJournal(dir string, local *crypt.Local) (past *journalReader, all []string) {
+// findJournals opens the newest journals of the same job, the newest first, and lists all of them.
+func (r *run) findJournals(dir string, local *crypt.Local) (past pastJournals, all []string) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil
@@ -91,17 +125,13 @@ func (r *run) findJournal(dir string, local *crypt.Local) (past *journalReader, 
 			j.close()
 			continue
 		}
-		all = append(all, j.path)
-		if past != nil && past.head.start >= j.head.start {
-			j.close()
-			continue
+		j.stored, j.pages = r.stored, r.pages
+		all, past = append(all, j.path), append(past, j)
+		slices.SortStableFunc(past, func(a, b *journalReader) int { return cmp.Compare(b.head.start, a.head.start) })
+		if len(past) > maxJournals {
+			past[maxJournals].close()
+			past = past[:maxJournals]
 		}
-		past.close()
-		past = j
-	}
-	if past != nil {
-		past.stored = r.stored
-		past.pages = r.pages
 	}
 	return past, all
 }
@@ -120,17 +150,27 @@ func (j *journal) add(b *batch) {
 	if j.file == nil {
 		return
 	}
-	rec := binary.AppendUvarint(j.buf[:0], b.seq)
-	before := len(rec)
-	for i := range b.ops {
-		o := &b.ops[i]
-		if o.do == addNew && o.err == nil && o.entry.Type == tree.File && o.entry.Content.Kind != tree.Empty {
-			rec = appendFile(rec, o.dir, &o.entry)
+	for _, lists := range []bool{true, false} {
+		rec := binary.AppendUvarint(j.buf[:0], b.seq)
+		before := len(rec)
+		for i := range b.ops {
+			o := &b.ops[i]
+			if o.do != addNew || o.err != nil || o.entry.Type != tree.File || o.entry.Content.Kind == tree.Empty {
+				continue
+			}
+			var list []piece
+			if lists {
+				list = o.pieces.list
+			}
+			rec = appendFile(rec, o.dir, &o.entry, list)
 		}
-	}
-	j.buf = rec
-	if len(rec) > before && len(rec) <= maxRecord {
-		j.write(rec)
+		j.buf = rec
+		if len(rec) <= maxRecord {
+			if len(rec) > before {
+				j.write(rec)
+			}
+			return
+		}
 	}
 }
 
@@ -183,8 +223,9 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s...)
 }
 
-// appendFile encodes one file: where it is, what tells that it was not touched, and its content.
-func appendFile(dst, dir []byte, e *tree.Entry) []byte {
+// appendFile encodes one file: where it is, what tells that it was not touched, and its content; that of an extent list
+// also as the list, if there is one.
+func appendFile(dst, dir []byte, e *tree.Entry, list []piece) []byte {
 	dst = appendString(dst, dir)
 	dst = appendString(dst, e.Name)
 	dst = binary.AppendUvarint(dst, e.Size)
@@ -202,13 +243,25 @@ func appendFile(dst, dir []byte, e *tree.Entry) []byte {
 	for _, i := range e.Content.IDs {
 		dst = append(dst, i[:]...)
 	}
+	if e.Content.Kind != tree.Extents {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for i := range list {
+		if p := &list[i]; p.id.IsZero() {
+			dst = binary.AppendUvarint(dst, p.n<<1|1)
+		} else {
+			dst = append(binary.AppendUvarint(dst, p.n<<1), p.id[:]...)
+		}
+	}
 	return dst
 }
 
 // journalFile is a decoded file of a journal.
 type journalFile struct {
-	key   tree.Key
-	entry tree.Entry
+	key    tree.Key
+	entry  tree.Entry
+	pieces pieceList
 }
 
 // decoder reads what append wrote. Its first failure makes everything after it zero.
@@ -279,10 +332,40 @@ func (d *decoder) file() journalFile {
 			copy(i[:], d.bytes(uint64(len(i))))
 			e.Content.IDs = append(e.Content.IDs, i)
 		}
+		if e.Content.Kind == tree.Extents {
+			f.pieces.list = d.pieces(e.Size)
+		}
 	default:
 		d.bad = true
 	}
 	return f
+}
+
+// pieces decodes the list of a file of the size.
+func (d *decoder) pieces(size uint64) (list []piece) {
+	n := d.uvarint()
+	if n == 0 {
+		return nil
+	}
+	if n > maxPieces || n > uint64(len(d.b)) {
+		d.bad = true
+		return nil
+	}
+	list = make([]piece, n)
+	for i := range list {
+		v := d.uvarint()
+		p := &list[i]
+		if p.n = v >> 1; v&1 == 0 {
+			copy(p.id[:], d.bytes(uint64(len(p.id))))
+		}
+		if p.n == 0 || p.n > size || v&1 == 0 && p.id.IsZero() {
+			d.bad = true
+			return nil
+		}
+		size -= p.n
+	}
+	d.bad = d.bad || size != 0
+	return list
 }
 
 // decodeHead decodes record 0.

@@ -68,9 +68,9 @@ func TestJournalIsReadInKeyOrderWhateverTheOrderOfCompletion(t *testing.T) {
 		if i%7 == 3 {
 			continue // not every file is asked for
 		}
-		c, ok := j.find(context.Background(), b.ops[0].dir, &e)
-		if !ok || cmp.Diff(c, e.Content) != "" {
-			t.Fatalf("file %d: found %v, content %v", i, ok, c)
+		f := j.find(context.Background(), b.ops[0].dir, &e)
+		if f == nil || cmp.Diff(f.entry.Content, e.Content) != "" {
+			t.Fatalf("file %d: found %v", i, f)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestJournalAnswersOnlyForFilesThatWereNotTouched(t *testing.T) {
 			j.stored = func(id.ID) bool { return true }
 			e := b.ops[0].entry
 			touch(&e)
-			if _, ok := j.find(context.Background(), []byte("d"), &e); ok {
+			if j.find(context.Background(), []byte("d"), &e) != nil {
 				t.Error("the journal answered for a file that was touched")
 			}
 		})
@@ -114,7 +114,7 @@ func TestJournalDoesNotAnswerWhereABlobIsMissing(t *testing.T) {
 	}
 	defer j.close()
 	j.stored = func(i id.ID) bool { return i != b.ops[0].entry.Content.IDs[1] }
-	if _, ok := j.find(context.Background(), []byte("d"), &b.ops[0].entry); ok {
+	if j.find(context.Background(), []byte("d"), &b.ops[0].entry) != nil {
 		t.Error("the journal answered though a blob is not stored")
 	}
 }
@@ -135,7 +135,7 @@ func TestTornJournalEndsWhereItIsTorn(t *testing.T) {
 		if err == nil {
 			j.stored = func(id.ID) bool { return true }
 			for _, b := range batches { // it may know or not know; it must not lie or fail
-				if c, ok := j.find(context.Background(), []byte("d"), &b.ops[0].entry); ok && cmp.Diff(c, b.ops[0].entry.Content) != "" {
+				if f := j.find(context.Background(), []byte("d"), &b.ops[0].entry); f != nil && cmp.Diff(f.entry.Content, b.ops[0].entry.Content) != "" {
 					t.Fatalf("cut at %d: wrong content", n)
 				}
 			}
@@ -147,10 +147,14 @@ func TestTornJournalEndsWhereItIsTorn(t *testing.T) {
 func FuzzDecodeBatch(f *testing.F) {
 	rec := []byte{3}
 	o := fileOp("dir/sub", "name", 9)
-	rec = appendFile(rec, o.dir, &o.entry)
+	rec = appendFile(rec, o.dir, &o.entry, nil)
 	o.entry.Content = tree.Content{Kind: tree.Inline, Inline: []byte("abc")}
 	o.entry.Size = 3
-	rec = appendFile(rec, o.dir, &o.entry)
+	rec = appendFile(rec, o.dir, &o.entry, nil)
+	o.entry.Content = tree.Content{Kind: tree.Extents, IDs: []id.ID{{3}}}
+	o.entry.Size = 1 << 20
+	rec = appendFile(rec, o.dir, &o.entry, nil)
+	rec = appendFile(rec, o.dir, &o.entry, []piece{{n: 1 << 19, id: id.ID{4}}, {n: 1 << 18}, {n: 1 << 18, id: id.ID{5}}})
 	f.Add(rec)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -162,7 +166,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		var again []byte
 		again = append(again, appendUvarint(seq)...)
 		for i := range files {
-			again = appendFile(again, files[i].key.Dir, &files[i].entry)
+			again = appendFile(again, files[i].key.Dir, &files[i].entry, files[i].pieces.list)
 		}
 		seq2, files2, ok := decodeBatch(again)
 		if !ok || seq2 != seq || len(files2) != len(files) {
@@ -183,4 +187,83 @@ func appendUvarint(v uint64) []byte {
 		v >>= 7
 	}
 	return append(b, byte(v))
+}
+
+func TestJournalKnowsAnExtentListWithoutItsPages(t *testing.T) {
+	t.Parallel()
+	o := fileOp("d", "f", 1)
+	o.entry.Size = 3 << 20
+	o.entry.Content = tree.Content{Kind: tree.Extents, IDs: []id.ID{{9}}, Level: 0}
+	for i := range 6 {
+		o.pieces.add(1<<19-uint64(i%2)*100+uint64((i+1)%2)*100, id.ID{byte(i % 5)}) // one of them is a hole
+	}
+	path, local := writeJournal(t, []*batch{{ops: []op{o}}})
+	for _, missing := range []id.ID{{}, {3}} {
+		j, err := openJournal(path, "x", local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.stored = func(i id.ID) bool { return i != id.ID{9} && (missing.IsZero() || i != missing) } // the page is lost
+		f := j.find(context.Background(), o.dir, &o.entry)
+		switch {
+		case !missing.IsZero() && f != nil:
+			t.Error("the journal answered though a blob is not stored")
+		case missing.IsZero() && (f == nil || cmp.Diff(f.pieces.list, o.pieces.list, cmp.AllowUnexported(piece{})) != ""):
+			t.Errorf("the journal gave %v", f)
+		}
+		j.close()
+	}
+}
+
+func TestEachDeadRunsJournalIsAsked(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d"}
+	var past pastJournals
+	for k := range names {
+		// Each run died before it came to all that the one before knew, or was told of other files.
+		var b batch
+		for i, n := range names[k:] {
+			b.ops = append(b.ops, fileOp("d", n, byte(k+i)))
+		}
+		path, local := writeJournal(t, []*batch{&b})
+		j, err := openJournal(path, "x", local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.stored = func(i id.ID) bool { return int(i[0]) != k+1 } // what the next one alone has
+		past = append(past, j)
+	}
+	defer past.close()
+	for i, n := range names {
+		o := fileOp("d", n, byte(i))
+		if f := past.find(context.Background(), o.dir, &o.entry); f == nil || cmp.Diff(f.entry.Content, o.entry.Content) != "" {
+			t.Errorf("file %s: found %v", n, f)
+		}
+	}
+}
+
+func TestAListTooLongForARecordIsLeftOut(t *testing.T) {
+	t.Parallel()
+	var b batch
+	for i := range 4 {
+		o := fileOp("d", string(rune('a'+i)), byte(i))
+		o.entry.Size, o.entry.Content = maxPieces, tree.Content{Kind: tree.Extents, IDs: []id.ID{{byte(i)}}}
+		for range maxPieces {
+			o.pieces.add(1, id.ID{byte(i), 1})
+		}
+		b.ops = append(b.ops, o)
+	}
+	path, local := writeJournal(t, []*batch{&b})
+	j, err := openJournal(path, "x", local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	if !j.next() || len(j.files) != 4 || j.files[0].pieces.list != nil {
+		t.Errorf("%d files came back", len(j.files))
+	}
+	l := b.ops[0].pieces
+	if l.add(1, id.ID{}); !l.full || l.list != nil {
+		t.Error("a list of any length is kept")
+	}
 }

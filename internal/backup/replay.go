@@ -52,12 +52,28 @@ func openJournal(path, name string, local *crypt.Local) (*journalReader, error) 
 	return j, nil
 }
 
-// find returns the content of a file if the journal knows it and everything it needs is stored. Keys ascend from call
-// to call.
-func (j *journalReader) find(ctx context.Context, dir []byte, e *tree.Entry) (tree.Content, bool) {
-	if j == nil {
-		return tree.Content{}, false
+// pastJournals are the journals of dead runs of the same job, the newest first.
+type pastJournals []*journalReader
+
+// find asks each journal, the newest first. Keys ascend from call to call.
+func (p pastJournals) find(ctx context.Context, dir []byte, e *tree.Entry) *journalFile {
+	for _, j := range p {
+		if f := j.find(ctx, dir, e); f != nil {
+			return f
+		}
 	}
+	return nil
+}
+
+func (p pastJournals) close() {
+	for _, j := range p {
+		j.close()
+	}
+}
+
+// find returns a file if the journal knows it and everything its content needs is stored. Keys ascend from call to
+// call; the file is good until the next one.
+func (j *journalReader) find(ctx context.Context, dir []byte, e *tree.Entry) *journalFile {
 	k := tree.Key{Dir: dir, Name: e.Name}
 	for {
 		for len(j.files) > 0 && j.files[0].key.Compare(k) < 0 {
@@ -67,25 +83,35 @@ func (j *journalReader) find(ctx context.Context, dir []byte, e *tree.Entry) (tr
 			break
 		}
 		if !j.next() {
-			return tree.Content{}, false
+			return nil
 		}
 	}
 	f := &j.files[0]
 	if f.key.Compare(k) != 0 || f.entry.Size != e.Size || !sameStat(e, &f.entry) {
-		return tree.Content{}, false
+		return nil
 	}
 	last := e.ChangeTime
 	if last.IsZero() {
 		last = e.ModTime
 	}
-	if !last.Less(j.since) || !j.whole(ctx, f.entry.Content) {
-		return tree.Content{}, false
+	if !last.Less(j.since) || !j.whole(ctx, f) {
+		return nil
 	}
-	return f.entry.Content, true
+	return f
 }
 
-// whole says whether everything that a content needs is stored.
-func (j *journalReader) whole(ctx context.Context, c tree.Content) bool {
+// whole says whether everything that a file's content needs is stored, but for the pages of an extent list that the
+// journal has itself.
+func (j *journalReader) whole(ctx context.Context, f *journalFile) bool {
+	c := f.entry.Content
+	if list := f.pieces.list; len(list) > 0 {
+		for i := range list {
+			if p := &list[i]; !p.id.IsZero() && !j.stored(p.id) {
+				return false
+			}
+		}
+		return true
+	}
 	if c.Kind == tree.Extents {
 		missing := fmt.Errorf("a blob is missing")
 		err := tree.WalkExtentPages(ctx, j.pages, c, func(i id.ID, _ uint8) (bool, error) {

@@ -65,6 +65,7 @@ type run struct {
 	over    chan struct{} // closed when the builder is done
 	journal *journal
 	builder *tree.Builder
+	head    *batch  // the first one that is not in the tree; the builder's
 	own     *worker // the builder's
 	due     chan struct{}
 	fresh   atomic.Int64 // bytes read since the last checkpoint
@@ -238,7 +239,7 @@ func (r *run) main(ctx context.Context) error {
 }
 
 // scan fills the window.
-func (r *run) scan(ctx context.Context, past *journalReader) error {
+func (r *run) scan(ctx context.Context, past pastJournals) error {
 	defer close(r.window.work)
 	defer close(r.window.order)
 	s := &scanner{run: r, past: past}

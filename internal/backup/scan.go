@@ -23,7 +23,7 @@ type scanner struct {
 	mounts mounts
 	moves  moves
 	links  linkTable
-	past   *journalReader // what a dead run finished behind its last checkpoint; nil if there is none
+	past   pastJournals // what dead runs finished behind their last checkpoints
 	cur    *batch
 	seq    uint64
 	dir    []byte // the directory of the latest op, shared by all ops of that directory
@@ -142,8 +142,8 @@ func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
 			return o
 		}
 	}
-	if c, ok := s.past.find(ctx, it.Dir, it.Entry); ok {
-		o.entry.Content, o.known = c, true
+	if f := s.past.find(ctx, it.Dir, it.Entry); f != nil {
+		o.entry.Content, o.pieces, o.known = f.entry.Content, f.pieces, true
 	}
 	return o
 }
@@ -258,7 +258,7 @@ func (s *scanner) flush(ctx context.Context) error {
 	s.seq++
 	work := b.big != nil
 	for i := range b.ops {
-		work = work || b.ops[i].do == addNew || b.ops[i].do == addLink
+		work = work || b.ops[i].needsWorker()
 	}
 	if !work {
 		b.done = closed

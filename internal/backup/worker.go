@@ -94,24 +94,42 @@ func (w *worker) work(ctx context.Context) error {
 
 // batch makes all entries of a batch ready.
 func (w *worker) batch(ctx context.Context, b *batch) error {
+	if b.big != nil {
+		if err := w.big(ctx, b.big, &b.ops[0]); err != nil {
+			return err
+		}
+		return w.locked(func() error { return w.ready(b) })
+	}
+	work := 0
+	for i := range b.ops {
+		if b.ops[i].needsWorker() {
+			work++
+		}
+	}
 	for i := range b.ops {
 		o := &b.ops[i]
-		if o.do != addNew && o.do != addLink {
+		if !o.needsWorker() {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		var err error
-		if b.big != nil {
-			err = w.big(ctx, b.big, o)
-		} else {
-			err = w.locked(func() error { return w.entry(ctx, o) })
-		}
+		work--
+		err := w.locked(func() error {
+			if err := w.entry(ctx, o); err != nil || work > 0 {
+				return err
+			}
+			return w.ready(b) // with the last entry, so that a checkpoint that waited for it has the batch
+		})
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// ready hands a batch over to the builder.
+func (w *worker) ready(b *batch) error {
 	w.run.journal.add(b)
 	close(b.done)
 	return nil
@@ -130,8 +148,11 @@ func (w *worker) entry(ctx context.Context, o *op) error {
 	if err := w.describe(ctx, o); err != nil || o.err != nil && o.do != addNew {
 		return err
 	}
-	if o.entry.Type != tree.File || o.known || o.do == addLink {
+	if o.entry.Type != tree.File || o.do == addLink {
 		return nil
+	}
+	if o.known {
+		return w.relist(ctx, o)
 	}
 	return w.readFile(ctx, o)
 }
@@ -317,6 +338,7 @@ func (w *worker) readWhole(ctx context.Context, o *op, f source.File, size int64
 // readPieces stores a file chunk by chunk.
 func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int64) (int64, error) {
 	ew := tree.NewExtentWriter(w.pages)
+	o.pieces = pieceList{}
 	var at int64
 	p := pieces{
 		chunker: w.run.chunker,
@@ -330,6 +352,7 @@ func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int6
 				if err := ew.Data(ctx, i, uint64(n)); err != nil {
 					return fatal(err)
 				}
+				o.pieces.add(uint64(n), i)
 				at += int64(n)
 				buf = buf[n:]
 			}
@@ -337,6 +360,7 @@ func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int6
 		},
 		hole: func(n int64) error {
 			at += n
+			o.pieces.add(uint64(n), id.ID{})
 			return fatal(ew.Hole(ctx, uint64(n)))
 		},
 		read: func(n int) { w.run.count(o, n) },
@@ -349,6 +373,32 @@ func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int6
 		return 0, fatal(fmt.Errorf("store an extent list: %w", err))
 	}
 	return at, nil
+}
+
+// relist stores the extent list of a file anew whose pieces the journal knows, as far as its pages are not stored.
+func (w *worker) relist(ctx context.Context, o *op) error {
+	if len(o.pieces.list) == 0 {
+		return nil
+	}
+	ew := tree.NewExtentWriter(w.pages)
+	for i := range o.pieces.list {
+		p := &o.pieces.list[i]
+		var err error
+		if p.id.IsZero() {
+			err = ew.Hole(ctx, p.n)
+		} else {
+			err = ew.Data(ctx, p.id, p.n)
+		}
+		if err != nil {
+			return fmt.Errorf("store an extent list: %w", err)
+		}
+	}
+	content, err := ew.Finish(ctx)
+	if err != nil {
+		return fmt.Errorf("store an extent list: %w", err)
+	}
+	o.entry.Content = content
+	return nil
 }
 
 // readAt fills p from offset off as far as the file goes.
