@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sizes of test blobs: tiny, small, those around the segments' targets, large.
-var sizes = []int{1, 130, 3000, 40_000, 255 << 10, 256 << 10, 512<<10 - 1, 512 << 10, 1 << 20, 5 << 20}
+var sizes = []int{1, 130, 3000, 40_000, 255 << 10, 256 << 10, 512<<10 - 1, 512 << 10, 1 << 20, 2<<20 + 1}
 
 func TestWhatManyWorkersStoreReadsBack(t *testing.T) {
 	t.Parallel()
@@ -48,7 +49,7 @@ func TestWhatManyWorkersStoreReadsBack(t *testing.T) {
 			for range 3 {
 				wg.Go(func() {
 					k := r.w.Worker()
-					buf := make([]byte, 0, 6<<20)
+					buf := make([]byte, 0, 3<<20)
 					for _, b := range blobs {
 						buf = append(buf[:0], b.data...)
 						ok, err := k.Put(context.Background(), b.kind, b.id, buf)
@@ -89,8 +90,10 @@ func TestPacksEndAtTheirTarget(t *testing.T) {
 	r := e.begin(t)
 	k := r.w.Worker()
 	var blobs []testBlob
-	for n := range 20 {
-		b := e.blob(crypt.KindData, n, 4<<20)
+	for n := range 36 {
+		b := e.blob(crypt.KindData, n, 1<<20)
+		_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(b.data) // never fails; does not compress
+		b.id = e.repo.Domain().ID(b.kind, b.data)
 		blobs = append(blobs, b)
 		k.mustPut(t, b, true)
 	}
@@ -204,8 +207,8 @@ func TestAfterOneFailureEveryCallFails(t *testing.T) {
 				f.SetRules(fault.Rule{Op: op, Err: boom})
 				k := r.w.Worker()
 				var err error
-				for n := 0; err == nil && n < 40; n++ {
-					b := e.blob(crypt.KindData, n, 2<<20)
+				for n := 0; err == nil && n < 3; n++ {
+					b := e.blob(crypt.KindData, n, 1<<20)
 					_, err = k.Put(ctx, b.kind, b.id, b.data)
 				}
 				if err == nil {
