@@ -145,9 +145,9 @@ func Restored(goos string) attrs.Set {
 
 // portableRestores is what the sink on os.Root restores on a system.
 func portableRestores(goos string) attrs.Set {
-	set := attrs.Of(attrs.Content, attrs.Holes, attrs.ModTime, attrs.HardLinks, attrs.Symlinks)
-	if goos != "windows" {
-		set |= attrs.Of(attrs.Mode, attrs.SetID, attrs.Owner, attrs.OwnerNames, attrs.AnyNames)
+	set := attrs.Of(attrs.Content, attrs.ModTime, attrs.HardLinks, attrs.Symlinks)
+	if goos != "windows" { // where a file has holes only if it is declared sparse
+		set |= attrs.Of(attrs.Holes, attrs.Mode, attrs.SetID, attrs.Owner, attrs.OwnerNames, attrs.AnyNames)
 	}
 	if goos == "darwin" || goos == "freebsd" {
 		set |= attrs.Of(attrs.Xattrs)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type portable struct {
 	dirs    roots
 	pending pending
 	temps   atomic.Uint64
+	naming  sync.Mutex // held from the look at a name to the renaming
 }
 
 func newPortable(target string, opts Options, l *losses) (*portable, error) {
@@ -212,17 +214,12 @@ func (s *portable) tempName() string {
 	return tempPrefix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(s.temps.Add(1), 10)
 }
 
-// into gives the object temp its name: free names are linked, so that a name that appeared meanwhile (or counts as
-// the same on this file system) is not replaced, as far as the file system has links.
+// into gives the object temp its name. free says that no object had it when this one was begun; one that has it now was
+// made by this run under a name that only counts as the same on this file system, and is not replaced.
 func (s *portable) into(d *rootHandle, temp, name string, free bool) error {
+	s.naming.Lock()
+	defer s.naming.Unlock()
 	if free {
-		err := d.root.Link(temp, name)
-		if err == nil {
-			return d.root.Remove(temp)
-		}
-		if errors.Is(err, fs.ErrExist) {
-			return errNamesCollide(name)
-		}
 		if _, err := d.root.Lstat(name); err == nil {
 			return errNamesCollide(name)
 		}
