@@ -48,12 +48,11 @@ func (t *stash) drop(s *Source) {
 
 // file is an open regular file.
 type file struct {
-	s      *Source
-	fd     int
-	size   uint64 // when it was looked up
-	dense  bool   // it has no holes worth asking for
-	fs     uint32
-	linked bool // opened through a symbolic link
+	s     *Source
+	fd    int
+	size  uint64 // when it was looked up
+	dense bool   // it has no holes worth asking for
+	fs    uint32
 }
 
 var _ source.File = (*file)(nil)

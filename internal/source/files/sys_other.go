@@ -261,8 +261,13 @@ func sysErrClass(err error) tree.ErrClass {
 		errno syscall.Errno
 		class tree.ErrClass
 	}{
-		{syscall.ELOOP, tree.ErrLoop}, {syscall.EIO, tree.ErrIO}, {syscall.ENXIO, tree.ErrIO}, {syscall.ENOTDIR, tree.ErrVanished},
-		{syscall.ESTALE, tree.ErrVanished}, {syscall.ENOTCONN, tree.ErrMount}, {syscall.ENAMETOOLONG, tree.ErrTooLarge},
+		{syscall.ELOOP, tree.ErrLoop},
+		{syscall.EIO, tree.ErrIO},
+		{syscall.ENXIO, tree.ErrIO},
+		{syscall.ENOTDIR, tree.ErrVanished},
+		{syscall.ESTALE, tree.ErrVanished},
+		{syscall.ENOTCONN, tree.ErrMount},
+		{syscall.ENAMETOOLONG, tree.ErrTooLarge},
 	} {
 		if errors.Is(err, c.errno) {
 			return c.class
