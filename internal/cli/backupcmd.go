@@ -272,6 +272,9 @@ func (a *app) runBackup(ctx context.Context, f *backupFlags, args []string) erro
 	if made || v != nil && a.kitWanted(v) {
 		a.remindOfKit(v)
 	}
+	if !a.out.quiet && !a.out.json && !sum.Snapshot.IsZero() { // the last words
+		a.out.printf("\nTo restore it:\n  %s\n", a.restoreCommandLine(sum.Snapshot.String()[:8]))
+	}
 	return nil
 }
 

@@ -153,9 +153,6 @@ func (a *app) backupNotes(o *backup.Options, sum *backup.Summary) {
 	if n := max(s.Failed, uint64(len(sum.Record.Errors))); n > 0 {
 		a.out.warn(fmt.Sprintf("%s entries could not be read; what the last snapshot had of them is kept", units.Count(n)), "")
 	}
-	if !sum.Skipped {
-		a.out.printf("\nTo restore it:\n  %s\n", a.restoreCommandLine(sum.Snapshot.String()[:8]))
-	}
 }
 
 func (a *app) emitBackup(v *vault, o *backup.Options, sum *backup.Summary, all *totals) {
