@@ -11,8 +11,8 @@ import (
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
-// maxHandles is how many directories are held open at once, beside those in use at the moment, of which each goroutine
-// has at most two.
+// maxHandles is how many directories are held open at once, beside those in use at the moment: while a goroutine opens
+// one it has up to four.
 const maxHandles = 64
 
 // maxHop is the longest path that is opened in one step, below PATH_MAX with the NUL byte.
