@@ -185,7 +185,7 @@ func lineOf(id string, r *record.Snapshot) snapshotLine {
 		l.Original = r.Original.String()
 	}
 	for _, e := range r.Errors {
-		l.Errors = append(l.Errors, errorJSON{pathJSON(e.Path), e.Text})
+		l.Errors = append(l.Errors, errorJSON{pathJSON(shown(e.Path)), e.Text})
 	}
 	return l
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/osfile"
 	"github.com/nacre-backup/nacre/internal/repo"
 )
 
@@ -66,11 +67,15 @@ func (a *app) generateKey() (path string, k crypt.Key, err error) {
 	if err != nil {
 		return "", k, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", k, fmt.Errorf("keep the new key: %w", err)
-	}
 	path = filepath.Join(dir, pending+name+keySuffix)
-	return path, k, writeNew(path, crypt.FormatKeyfile(k, id.Repository{}))
+	if err = os.MkdirAll(dir, 0o700); err == nil {
+		err = writeNew(path, crypt.FormatKeyfile(k, id.Repository{}))
+	}
+	if err != nil {
+		return "", k, errs.WithHint(fmt.Errorf("keep the new key: %w", osfile.Classify(err)),
+			"the configuration folder must be writable: see $HOME and $XDG_CONFIG_HOME")
+	}
+	return path, k, nil
 }
 
 func (a *app) randomName() (string, error) {

@@ -171,6 +171,6 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	}
 	a.out.printf("%s", b.String())
 	if sum.Failed > 0 {
-		a.out.warn(fmt.Sprintf("%s entries could not be restored", units.Count(sum.Failed)), a.commandLine("nacre check --read-data")+" tells what is damaged")
+		a.out.warn(plural(int(sum.Failed), "entry")+" could not be restored", a.commandLine("nacre check --read-data")+" tells what is damaged")
 	}
 }

@@ -105,5 +105,8 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if base, ok := strings.CutSuffix(noun, "y"); ok {
+		return units.Count(n) + " " + base + "ies"
+	}
 	return units.Count(n) + " " + noun + "s"
 }

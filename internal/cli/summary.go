@@ -147,11 +147,15 @@ func (a *app) backupNotes(o *backup.Options, sum *backup.Summary) {
 	if o.DryRun || sum.Checkpoint {
 		return
 	}
-	if sum.NewBlobs == 0 && !sum.Skipped && !sum.Record.Parent.IsZero() {
+	if sum.NewBlobs == 0 && sum.NewPages == 0 && !sum.Skipped && !sum.Record.Parent.IsZero() {
 		a.out.printf("Nothing changed: no data and no tree page was written\n")
 	}
 	if n := max(s.Failed, uint64(len(sum.Record.Errors))); n > 0 {
-		a.out.warn(fmt.Sprintf("%s entries could not be read; what the last snapshot had of them is kept", units.Count(n)), "")
+		text := plural(int(n), "entry") + " could not be read"
+		if !sum.Record.Parent.IsZero() {
+			text += "; what the last snapshot had there is kept"
+		}
+		a.out.warn(text, "")
 	}
 }
 
@@ -175,7 +179,7 @@ func (a *app) emitBackup(v *vault, o *backup.Options, sum *backup.Summary, all *
 	}
 	if l.Snapshot == nil {
 		for _, e := range r.Errors {
-			l.Errors = append(l.Errors, errorJSON{pathJSON(e.Path), e.Text})
+			l.Errors = append(l.Errors, errorJSON{pathJSON(shown(e.Path)), e.Text})
 		}
 	}
 	a.out.emit("summary", l)
