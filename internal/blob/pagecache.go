@@ -176,6 +176,7 @@ func (c *pageCache) loadLocked() {
 		})
 		if err != nil {
 			c.report(fmt.Errorf("page cache: %s: %w", path, err))
+			_ = os.Remove(path) // its good pages serve once more; where it cannot be deleted it does no harm
 		}
 	}
 }

@@ -25,6 +25,17 @@ type view struct {
 	states []packState // by pack number
 }
 
+// wasteful reports whether most packs of a run are good for nothing any more.
+func (v *view) wasteful() bool {
+	ignored := 0
+	for _, s := range v.states {
+		if s&stateIgnored != 0 {
+			ignored++
+		}
+	}
+	return 2*ignored > len(v.states)
+}
+
 // Claim asks whether a blob needs to be stored, and takes on storing it, in one step. known means that it stands in a
 // usable pack that a committed index object or the pack itself told of, or that it was claimed before by this Index; of
 // several that ask at once for a new blob exactly one is told known = false and must store it.

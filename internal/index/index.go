@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/event"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
@@ -58,7 +59,7 @@ type Index struct {
 // packs of which no readable object tells. Damage is no error: Problems tells of it. A store that does not answer is.
 func Open(ctx context.Context, r *repo.Repo, st *session.State, o Options) (*Index, error) {
 	x := &Index{repo: r, own: map[record.Pack]id.Session{}}
-	x.cache = cache{repo: r.ID(), report: x.problem}
+	x.cache = cache{repo: r.ID(), report: x.cacheProblem}
 	if o.CacheDir != "" {
 		x.cache.dir = filepath.Join(o.CacheDir, "index")
 	}
@@ -85,7 +86,7 @@ func (x *Index) Refresh(ctx context.Context, st *session.State) error {
 	err := guard(func() error { return x.syncLocked(ctx, st) })
 	if errors.Is(err, errFault) {
 		// The tables of some run cannot be read, and nothing says which. All are made anew.
-		x.problem(err)
+		x.cacheProblem(err)
 		for _, v := range *x.views.Load() {
 			v.bad.Store(true)
 		}
@@ -143,23 +144,35 @@ func (x *Index) spillOwnLocked() error {
 }
 
 // compact merges the smaller runs when there are more than maxRuns, so that each stays at least twice as large as all
-// smaller ones together, more or less. States move along with the packs. A run that turns out damaged is left out of
-// the merge and noticed by the next Refresh.
+// smaller ones together, more or less, and those of which most packs are good for nothing any more. States move along
+// with the packs. A run that turns out damaged is left as it is and noticed by the next Refresh.
 func (x *Index) compact(views []view) ([]view, error) {
-	if len(views) <= maxRuns {
-		return views, nil
-	}
 	slices.SortFunc(views, func(a, b view) int { return int(int64(b.rows) - int64(a.rows)) }) // largest first
-	n := len(views) - 2
-	sum := views[n].rows + views[n+1].rows
-	for n > 0 && (n >= maxRuns || views[n-1].rows < 2*sum) {
-		n--
-		sum += views[n].rows
+	n := len(views)
+	for i := range views {
+		if views[i].wasteful() {
+			n = i // and all that are smaller
+			break
+		}
+	}
+	if len(views) > maxRuns {
+		n = min(n, len(views)-2)
+		var sum uint64
+		for _, v := range views[n:] {
+			sum += v.rows
+		}
+		for n > 0 && (n >= maxRuns || views[n-1].rows < 2*sum) {
+			n--
+			sum += views[n].rows
+		}
+	}
+	if n == len(views) {
+		return views, nil
 	}
 	old := views[n:]
 	r, err := x.cache.write(func(f runFile) error { return merge(f, x.repo.ID(), old) })
 	if errors.Is(err, errs.Corrupt) {
-		x.problem(fmt.Errorf("index cache: merge runs: %w", err))
+		x.cacheProblem(fmt.Errorf("index cache: merge runs: %w", err))
 		return views, nil // the damaged one is noticed again when it is used
 	}
 	if err != nil {
@@ -180,13 +193,30 @@ func (x *Index) compact(views []view) ([]view, error) {
 	return append(slices.Clone(views[:n]), merged), nil
 }
 
-// problem notes damage that was found on the way, once: a later Refresh finds the same again.
+// problem notes damage in the repository that was found on the way and warns of it, once: a later Refresh finds the same
+// again.
 func (x *Index) problem(err error) {
+	if x.note(err) {
+		x.repo.Events().Emit(event.Warning{Err: errs.WithHint(err, "nacre check tells what it means")})
+	}
+}
+
+// cacheProblem notes trouble with the cache, which costs time only.
+func (x *Index) cacheProblem(err error) {
+	if x.note(err) {
+		x.repo.Events().Emit(event.Note{Text: err.Error()})
+	}
+}
+
+// note keeps an error for Problems and reports whether it is new.
+func (x *Index) note(err error) bool {
 	x.pmu.Lock()
 	defer x.pmu.Unlock()
-	if !slices.ContainsFunc(x.problems, func(e error) bool { return e.Error() == err.Error() }) {
-		x.problems = append(x.problems, err)
+	if slices.ContainsFunc(x.problems, func(e error) bool { return e.Error() == err.Error() }) {
+		return false
 	}
+	x.problems = append(x.problems, err)
+	return true
 }
 
 // Problems lists what was found damaged or missing so far: index objects, packs' directories, files of the cache.

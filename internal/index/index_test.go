@@ -87,6 +87,9 @@ func TestASessionThatEndedLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, y := range []*Index{x, e.open(t, nil, t.TempDir())} {
+		if got := y.Stats(); got.Blobs != 0 || got.Packs != 0 {
+			t.Fatalf("the cache keeps what is good for nothing: %+v", got)
+		}
 		e.wantLost(t, y, 0, 50)
 		e.wantKnown(t, y, 0, 50, false)
 	}

@@ -106,7 +106,7 @@ func (x *Index) readObject(ctx context.Context, info store.Info) ([]Pack, error)
 	if err != nil {
 		return nil, err
 	}
-	c, err := codec.Get(codec.Fastest)
+	c, err := codec.Get(codec.None) // encodes nothing
 	if err != nil {
 		return nil, err
 	}

@@ -222,7 +222,7 @@ func (x *Index) intact() []*run {
 	var runs []*run
 	for _, v := range *x.views.Load() {
 		if v.bad.Load() {
-			x.problem(errs.New(errs.Corrupt, "index cache: %s is damaged and is made anew", v.path))
+			x.cacheProblem(errs.New(errs.Corrupt, "index cache: %s is damaged and is made anew", v.path))
 			x.cache.remove(v.path)
 			continue
 		}
