@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -216,6 +217,30 @@ func TestADamagedExtentPageLosesItsBytesOnly(t *testing.T) {
 		}
 		if err := WalkExtentPages(t.Context(), m, c, nil, nil); !errors.As(err, new(*LostExtentError)) {
 			t.Fatalf("without Lost: %v", err)
+		}
+	}
+}
+
+func TestAnExtentPageThatBelongsElsewhereIsDamage(t *testing.T) {
+	t.Parallel()
+	m := newMemPages()
+	c := writeExtents(t, m, randomExtents(41, 5_000, 8))
+	var leaves []id.ID
+	if err := WalkExtentPages(t.Context(), m, c, func(i id.ID, level uint8) (bool, error) {
+		if level == 0 {
+			leaves = append(leaves, i)
+		}
+		return true, nil
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []id.ID{leaves[1], c.IDs[0]} {
+		d := &memPages{pages: maps.Clone(m.pages)}
+		d.pages[leaves[0]] = m.pages[other]
+		err := WalkExtentPages(t.Context(), d, c, nil, nil)
+		var l *LostExtentError
+		if !errors.As(err, &l) || l.Page != leaves[0] || !errors.Is(err, errs.Corrupt) {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -401,6 +402,85 @@ func TestAPageThatBelongsElsewhereIsDamage(t *testing.T) {
 	wrong.Bytes++
 	if _, err := (Tree{Root: wrong, Pages: m}).Lookup(ctx, nil); !errors.Is(err, errs.Corrupt) {
 		t.Errorf("wrong totals: %v", err)
+	}
+}
+
+func TestAPageWithOtherSizesIsDamage(t *testing.T) {
+	t.Parallel()
+	m := newMemPages()
+	items := randomItems(rng(24), 2_000)
+	root := build(t, m, items)
+	first := refsOf(t, m, root)
+	for k, it := range items[len(items)/2:] {
+		if it.e.Type == File {
+			e := *it.e
+			e.Size++
+			items[len(items)/2+k].e = &e
+			break
+		}
+	}
+	second := refsOf(t, m, build(t, m, items))
+	swapped := 0
+	for i := range first {
+		if i >= len(second) || first[i].ID == second[i].ID || i == 0 {
+			continue
+		}
+		swapped++
+		d := &memPages{pages: maps.Clone(m.pages)}
+		d.pages[first[i].ID] = m.pages[second[i].ID]
+		err := Tree{Root: root, Pages: d}.Walk(t.Context(), nil, func([]byte, *Entry) error { return nil })
+		var l *LostError
+		if !errors.As(err, &l) || l.Page.ID != first[i].ID || !errors.Is(err, errs.Corrupt) {
+			t.Errorf("page of level %d with another size: %v", first[i].Level, err)
+		}
+	}
+	if swapped < 2 {
+		t.Errorf("%d pages swapped", swapped)
+	}
+}
+
+// refsOf lists the pages of a tree.
+func refsOf(t *testing.T, m PageReader, root Ref) (refs []Ref) {
+	t.Helper()
+	err := Tree{Root: root, Pages: m}.WalkPages(t.Context(), func(r *Ref) (bool, error) {
+		refs = append(refs, r.Clone())
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refs
+}
+
+// TestDiffSeesThatEqualPagesStandInAnotherDirectory makes pairs of trees that differ in the name of one directory. With
+// small pages some of them come to stand before equal pages of different directories at once.
+func TestDiffSeesThatEqualPagesStandInAnotherDirectory(t *testing.T) {
+	t.Parallel()
+	m := newMemPages()
+	tree := func(dir string) ([]item, Tree) {
+		items := []item{{"", &Entry{Type: Dir}}}
+		for i := range 6 { // the directory is the eighth entry: a page may end there
+			items = append(items, item{"", file(fmt.Sprintf("a%d", i))})
+		}
+		items = append(items, item{"", &Entry{Name: []byte(dir), Type: Dir}}, item{dir, &Entry{Name: []byte("d"), Type: Dir}})
+		for i := range 60 {
+			items = append(items, item{dir + "/d", file(fmt.Sprintf("f%02d", i))})
+		}
+		return items, Tree{Root: scratch(t, m, 1, items), Pages: m}
+	}
+	for i := range 100 {
+		x, a := tree(fmt.Sprintf("p%d", i))
+		y, b := tree(fmt.Sprintf("q%d", i))
+		var got []string
+		if err := Diff(t.Context(), a, b, func(dir []byte, old, new *Entry) error {
+			got = append(got, change(string(dir), old, new))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if want := diffItems(x, y); !slices.Equal(got, want) {
+			t.Errorf("pair %d: got %d changes, want %d", i, len(got), len(want))
+		}
 	}
 }
 
