@@ -37,6 +37,8 @@ type Repo struct {
 	label  string
 	boot   *crypt.Bootstrap
 
+	memo memo
+
 	changing sync.Mutex // held by whoever changes the keyring or makes the writer; taken before mu
 
 	mu       sync.RWMutex

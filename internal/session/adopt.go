@@ -49,7 +49,7 @@ func (s *Session) AdoptDead(ctx context.Context, st *State, alive func(record.Pr
 	}
 	// Again: until its session had a fate nobody condemned its packs, from then on anybody may have.
 	var err error
-	if st, err = ListBy(ctx, s.repo, s.ops); err != nil {
+	if st, err = list(ctx, s.repo, s.ops, true); err != nil {
 		return nil, nil, err
 	}
 	var out []Adopted

@@ -78,7 +78,7 @@ func TestTheNextRunAdoptsWhatADeadOneStored(t *testing.T) {
 			t.Errorf("open sessions %+v", open)
 		}
 		commit(t, s, "done")
-		end := list(t, r)
+		end := listed(t, r)
 		if !end.Usable(a) || end.Usable(b) || !end.Usable(c) {
 			t.Errorf("usable: %v, condemned %v, metadata %v", end.Usable(a), end.Usable(b), end.Usable(c))
 		}
@@ -215,7 +215,7 @@ func TestAdoptionSurvivesEveryFailure(t *testing.T) {
 			}
 			s.AddPack(p)
 			commit(t, s, "next")
-			if got := names(list(t, y).Snapshots()); !slices.Equal(got, []string{"kept", "next"}) {
+			if got := names(listed(t, y).Snapshots()); !slices.Equal(got, []string{"kept", "next"}) {
 				t.Errorf("snapshots %q", got)
 			}
 		})
@@ -240,14 +240,14 @@ func TestAKillWhoseAnswerIsLost(t *testing.T) {
 				}
 				break
 			}
-			end := list(t, r)
+			end := listed(t, r)
 			if fate, ok := end.Fate(s.ID()); err == nil && (!ok || fate.Kind != record.Killed) || len(end.Unknowns()) != 0 {
 				t.Errorf("call %d: fate %+v, unknown %v, error %v", n, fate, end.Unknowns(), err)
 			}
 			if err := Kill(t.Context(), r, nil, open, "again"); err != nil {
 				t.Errorf("call %d: again: %v", n, err)
 			}
-			if fate, ok := list(t, r).Fate(s.ID()); !ok || fate.Kind != record.Killed {
+			if fate, ok := listed(t, r).Fate(s.ID()); !ok || fate.Kind != record.Killed {
 				t.Errorf("call %d: fate %+v", n, fate)
 			}
 		}

@@ -27,6 +27,7 @@ func (l *lister) fates(ctx context.Context) error {
 	}
 	for _, i := range names {
 		if record.ParsePlace(i.Name).Kind == record.FateObject {
+			l.sizes[i.Name] = i.Size
 			fates = append(fates, i.Name)
 		}
 	}
@@ -40,6 +41,7 @@ func (l *lister) fates(ctx context.Context) error {
 			case record.IntentObject:
 				announced[p.Session] = true
 			case record.KilledObject:
+				l.sizes[i.Name] = i.Size
 				kills = append(kills, i.Name)
 			}
 		}

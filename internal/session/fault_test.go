@@ -71,7 +71,7 @@ func steps(f store.Store, r *repo.Repo) Ops { return &storeOps{store: f, clock: 
 func decided(t *testing.T, r *repo.Repo, inner *mem.Store, s *Session, p record.Pack, err error, before ...string) {
 	t.Helper()
 	for what, ms := range map[string]*mem.Store{"now": inner, "after a power cut": inner.AfterPowerCut()} {
-		st := list(t, reopen(t, ms, r))
+		st := listed(t, reopen(t, ms, r))
 		got := names(slices.Concat(st.Snapshots(), st.Checkpoints()))
 		there := slices.Contains(got, "new")
 		for _, n := range before {
@@ -122,7 +122,7 @@ func TestACommitIsNeverLostNorToldWrongWhateverFails(t *testing.T) {
 			if eerr := s.End(t.Context(), "test"); eerr != nil {
 				t.Errorf("end: %v", eerr)
 			}
-			st := list(t, x)
+			st := listed(t, x)
 			there := slices.Contains(names(st.Snapshots()), "new")
 			if len(st.OpenSessions()) != 0 || there != s.Committed() {
 				t.Errorf("after %v and End: open %v, snapshot there %v, committed %v", err, st.OpenSessions(), there, s.Committed())
@@ -165,7 +165,7 @@ func TestACheckpointIsNeverLostNorToldWrongWhateverFails(t *testing.T) {
 			n, st := begin(t, y)
 			adopt(t, n, st)
 			commit(t, n, "next")
-			end := list(t, y)
+			end := listed(t, y)
 			if open := end.OpenSessions(); len(open) != 0 || !slices.Contains(names(end.Snapshots()), "next") {
 				t.Errorf("open sessions %+v, snapshots %q", open, names(end.Snapshots()))
 			}
@@ -198,7 +198,7 @@ func TestABeginningThatFailsLeavesNothingThatLasts(t *testing.T) {
 				t.Errorf("after %v there are open sessions %+v", err, open)
 			}
 			commit(t, n, "next")
-			if got := names(list(t, y).Snapshots()); !slices.Equal(got, []string{"old", "next"}) {
+			if got := names(listed(t, y).Snapshots()); !slices.Equal(got, []string{"old", "next"}) {
 				t.Errorf("snapshots %q", got)
 			}
 		})
@@ -218,7 +218,7 @@ func TestForgettingCheckpointsSurvivesEveryFailure(t *testing.T) {
 	everyFailure(t, ms, func(inner *mem.Store, f *fault.Store) {
 		s2.ops = steps(f, r)
 		err := s2.Supersede(t.Context(), s1.ID())
-		st := list(t, reopen(t, inner, r))
+		st := listed(t, reopen(t, inner, r))
 		if got := names(st.Snapshots()); !slices.Equal(got, []string{"done"}) || err == nil && len(st.Checkpoints()) != 0 {
 			t.Errorf("after %v: snapshots %q, checkpoints %q", err, got, names(st.Checkpoints()))
 		}
@@ -267,7 +267,7 @@ func TestACommitGoesOnWhenItsContextEndsInTheMiddle(t *testing.T) {
 			s.ops = steps(f, r)
 			_, err := s.Commit(ctx, snap(r, "x"))
 			cancel()
-			_, there := list(t, r).Snapshot(s.ID())
+			_, there := listed(t, r).Snapshot(s.ID())
 			if (err == nil) != there || err != nil && !errors.Is(err, context.Canceled) {
 				t.Errorf("cancelled at call %d: error %v, snapshot there %v", n, err, there)
 			}

@@ -17,14 +17,19 @@ import (
 	"github.com/nacre-backup/nacre/internal/repo"
 )
 
-// List reads the repository's state.
+// List reads the repository's state, each object of it.
 func List(ctx context.Context, r *repo.Repo) (*State, error) {
 	return ListBy(ctx, r, opsOf(r))
 }
 
 // ListBy is List by the steps of ops.
 func ListBy(ctx context.Context, r *repo.Repo, ops Ops) (*State, error) {
-	l := &lister{r: r, ops: ops, s: &State{
+	return list(ctx, r, ops, false)
+}
+
+// list is List. With recall it lists all and does not read again the fates that this process has verified before.
+func list(ctx context.Context, r *repo.Repo, ops Ops, recall bool) (*State, error) {
+	l := &lister{r: r, ops: ops, recall: recall, sizes: map[string]int64{}, s: &State{
 		repo: r, condemned: map[packKey]bool{}, tombs: map[id.Session]*tomb{}, sessions: map[id.Session]*Open{},
 		fates: map[id.Session]*Fate{}, unreadable: map[id.Session]bool{},
 	}}
@@ -48,6 +53,8 @@ type lister struct {
 	ops      Ops
 	s        *State
 	reloaded bool // the keyring was read again in this pass
+	recall   bool
+	sizes    map[string]int64 // of the fates
 }
 
 // object is a control object that was read.
@@ -105,7 +112,16 @@ func (l *lister) read(ctx context.Context, class crypt.Class, paths []string, co
 
 func (l *lister) readOne(ctx context.Context, class crypt.Class, path string, copies bool) (object, error) {
 	o := object{path: path}
+	size, sized := l.sizes[path]
+	if l.recall && sized {
+		if o.control = l.r.Recall(path, size); o.control != nil {
+			return o, nil
+		}
+	}
 	o.control, o.err = l.openAt(ctx, class, path, path)
+	if o.err == nil && sized {
+		l.r.Retain(o.control, size)
+	}
 	if !copies || o.err == nil {
 		return o.sorted()
 	}

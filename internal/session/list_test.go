@@ -24,7 +24,7 @@ func TestAFateThatDoesNotVerifyIsHealedOrUnknownAndNeverAKill(t *testing.T) {
 		good := ms.Bytes(path)
 		check := func(what string, unknown int, healed bool) {
 			t.Helper()
-			st := list(t, r)
+			st := listed(t, r)
 			f, ok := st.Fate(s.ID())
 			if !ok || f.Healed != healed || !st.Usable(p) || len(st.Snapshots()) != 1 || len(st.Unknowns()) != unknown || st.FateUnknown(s.ID()) {
 				t.Errorf("%s: fate %+v, unknown %v", what, f, st.Unknowns())
@@ -39,7 +39,7 @@ func TestAFateThatDoesNotVerifyIsHealedOrUnknownAndNeverAKill(t *testing.T) {
 		ms.Lose(record.DupPath(path))
 		check("without a copy", 0, false)
 		ms.Corrupt(path, func(b []byte) []byte { return b[:len(b)-1] })
-		st := list(t, r)
+		st := listed(t, r)
 		if _, ok := st.Fate(s.ID()); ok || !st.FateUnknown(s.ID()) || st.Usable(p) || len(st.Snapshots()) != 0 || len(st.OpenSessions()) != 0 {
 			t.Errorf("a damaged fate counts for something: %v", st.Unknowns())
 		}
@@ -55,7 +55,7 @@ func TestFatesThatOthersNameAreMissed(t *testing.T) {
 		s, _ := begin(t, r)
 		sids = append(sids, commit(t, s, fmt.Sprint(i)).ID)
 	}
-	if st := list(t, r); len(st.Alarms()) != 0 || len(st.Heads()) != 1 || st.Sequence() != 3 {
+	if st := listed(t, r); len(st.Alarms()) != 0 || len(st.Heads()) != 1 || st.Sequence() != 3 {
 		t.Fatalf("alarms %v, heads %v, sequence %d", st.Alarms(), st.Heads(), st.Sequence())
 	}
 	drop := func(s *mem.Store, sid id.Session) []byte {
@@ -67,31 +67,31 @@ func TestFatesThatOthersNameAreMissed(t *testing.T) {
 	// Everybody sees that one is missing which a later one names.
 	middle := ms.Clone()
 	b := drop(middle, sids[1])
-	st := list(t, machine(t, middle, 7))
+	st := listed(t, machine(t, middle, 7))
 	if a := st.Alarms(); len(a) != 1 || a[0].Session != sids[1] || a[0].NamedBy != sids[2].String() {
 		t.Errorf("alarms %v", a)
 	}
 	// Quarantine accounts for it.
 	middle.Set(record.Quarantine+record.FatePath(0, sids[1]), b)
-	if a := list(t, machine(t, middle, 7)).Alarms(); len(a) != 0 {
+	if a := listed(t, machine(t, middle, 7)).Alarms(); len(a) != 0 {
 		t.Errorf("alarms %v", a)
 	}
 	// The newest is missed by who saw it, again and again, until it is there.
 	b = drop(ms, sids[2])
 	for range 2 {
-		if a := list(t, r).Alarms(); len(a) != 1 || a[0].Session != sids[2] || a[0].NamedBy != Memory {
+		if a := listed(t, r).Alarms(); len(a) != 1 || a[0].Session != sids[2] || a[0].NamedBy != Memory {
 			t.Errorf("alarms %v", a)
 		}
 	}
 	ms.Set(record.FatePath(0, sids[2]), b)
-	if a := list(t, r).Alarms(); len(a) != 0 {
+	if a := listed(t, r).Alarms(); len(a) != 0 {
 		t.Errorf("alarms %v", a)
 	}
 	// A memory that is older, or rubbish, never alarms.
 	if err := r.SaveState(headsFile, []byte(sids[0].String()+" zz\nrubbish\n"+"x y\n")); err != nil {
 		t.Fatal(err)
 	}
-	if a := list(t, r).Alarms(); len(a) != 0 {
+	if a := listed(t, r).Alarms(); len(a) != 0 {
 		t.Errorf("alarms %v", a)
 	}
 }
@@ -118,7 +118,7 @@ func TestCondemnedAndGonePacksAreNotUsed(t *testing.T) {
 		rescue.Gone = []record.Pack{b}
 		path := rescue.Path
 		place(t, r, crypt.ClassFate, path, func(id.Writer) ([]byte, error) { return rescue.Encode() })
-		st := list(t, r)
+		st := listed(t, r)
 		if st.Usable(a) || st.Usable(b) || !st.Usable(c) || st.UsablePack("data/x") || st.Condemned(b) || !st.Condemned(a) {
 			t.Errorf("usable: condemned %v, gone %v, the other %v", st.Usable(a), st.Usable(b), st.Usable(c))
 		}
@@ -139,7 +139,7 @@ func TestCondemnedAndGonePacksAreNotUsed(t *testing.T) {
 		}
 		// A condemn record that does not verify may name any pack.
 		ms.Set(record.CondemnedPath(id.Session{9}), []byte("rubbish"))
-		if st := list(t, r); st.Usable(c) || !st.Condemned(c) || len(st.Unknowns()) != 1 {
+		if st := listed(t, r); st.Usable(c) || !st.Condemned(c) || len(st.Unknowns()) != 1 {
 			t.Errorf("packs are used beside a condemn record that says nobody knows what: %v", st.Unknowns())
 		}
 	})
@@ -175,10 +175,42 @@ func TestAWriterEnrolledMeanwhileIsNoStranger(t *testing.T) {
 	m := machine(t, ms, 5)
 	s, _ := begin(t, m)
 	commit(t, s, "theirs")
-	if st := list(t, r); len(st.Unknowns()) != 0 || len(st.Snapshots()) != 1 {
+	if st := listed(t, r); len(st.Unknowns()) != 0 || len(st.Snapshots()) != 1 {
 		t.Errorf("unknown %v, snapshots %q", st.Unknowns(), names(st.Snapshots()))
 	}
 	if _, ok := r.KnownWriter(); ok {
 		t.Error("reading made a writer")
 	}
+}
+
+func TestARunReadsEachFateOnce(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, ms *mem.Store) {
+		r := newRepo(t, ms)
+		for range 3 {
+			s, _ := begin(t, r)
+			commit(t, s, "x")
+		}
+		x := machine(t, ms, 9)
+		if _, err := x.Writer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		listed(t, x)
+		f := fault.New(ms)
+		s, st, err := Begin(t.Context(), x, BeginOptions{Ops: steps(f, x)})
+		if err != nil || len(st.Snapshots()) != 3 || f.Calls(fault.Get) != 1 { // its own session
+			t.Errorf("%d snapshots after %d reads, error %v", len(st.Snapshots()), f.Calls(fault.Get), err)
+		}
+		// One that was cut short since is read again, and List reads all.
+		path := st.Snapshots()[0].Fate.Path
+		ms.Corrupt(path, func(b []byte) []byte { return b[:len(b)-9] })
+		if _, st, err = s.open(t.Context(), nil, id.Session{}); err != nil || len(st.Unknowns()) != 1 || len(st.Snapshots()) != 3 {
+			t.Errorf("unknown %v, error %v", st.Unknowns(), err)
+		}
+		path = st.Snapshots()[1].Fate.Path
+		ms.FlipBit(path, 700)
+		if st := listed(t, x); len(st.Unknowns()) != 2 {
+			t.Errorf("unknown %v", st.Unknowns())
+		}
+	})
 }

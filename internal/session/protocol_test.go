@@ -73,7 +73,7 @@ func TestAPinThatIsLostIsDropped(t *testing.T) {
 		for _, path := range []string{record.FatePath(0, sids[3]), record.DupPath(record.FatePath(0, sids[3]))} {
 			ms.FlipBit(path, 1000)
 		}
-		s, st := begin(t, r, append(sids, ended.ID(), id.Session{1})...)
+		s, st := begin(t, machine(t, ms, 8), append(sids, ended.ID(), id.Session{1})...)
 		if got := s.Pins(); !slices.Equal(got, sids[:1]) || !s.Pinned(sids[0]) || s.Pinned(sids[1]) {
 			t.Errorf("pins %v, want %v", got, sids[:1])
 		}
@@ -127,7 +127,7 @@ func TestACheckpointGoesOnInASuccessor(t *testing.T) {
 		if err := s2.Supersede(t.Context(), s1.ID()); err != nil {
 			t.Fatalf("again: %v", err)
 		}
-		end := list(t, r)
+		end := listed(t, r)
 		if got := names(end.Snapshots()); !slices.Equal(got, []string{"parent", "done"}) || len(end.Checkpoints()) != 0 {
 			t.Errorf("snapshots %q, checkpoints %q", got, names(end.Checkpoints()))
 		}
@@ -164,7 +164,7 @@ func TestTheSuccessorOfACheckpointObeysItsOwnListing(t *testing.T) {
 		if !slices.Equal(s2.Pins(), []id.Session{s1.ID()}) {
 			t.Errorf("pins %v: the forgotten parent is still pinned", s2.Pins())
 		}
-		if open := list(t, r).OpenSessions(); len(open) != 1 || open[0].ID != s2.ID() {
+		if open := listed(t, r).OpenSessions(); len(open) != 1 || open[0].ID != s2.ID() {
 			t.Errorf("open sessions %+v", open)
 		}
 	})
@@ -190,7 +190,7 @@ func TestAKilledSessionDoesNotCommit(t *testing.T) {
 		if err := s.End(t.Context(), "x"); err != nil {
 			t.Errorf("end: %v", err)
 		}
-		end := list(t, r)
+		end := listed(t, r)
 		if f, ok := end.Fate(s.ID()); !ok || f.Kind != record.Killed || end.Usable(p) || len(end.Snapshots()) != 0 || len(end.Unknowns()) != 0 {
 			t.Errorf("fate %+v, unknown %v", f, end.Unknowns())
 		}
@@ -200,7 +200,7 @@ func TestAKilledSessionDoesNotCommit(t *testing.T) {
 		if err := Kill(t.Context(), pruner, nil, &Open{ID: s.ID(), Record: st.sessions[s.ID()].Record}, "late"); err != nil {
 			t.Fatal(err)
 		}
-		if got := names(list(t, r).Snapshots()); !slices.Equal(got, []string{"good"}) {
+		if got := names(listed(t, r).Snapshots()); !slices.Equal(got, []string{"good"}) {
 			t.Errorf("snapshots %q", got)
 		}
 	})
@@ -217,7 +217,7 @@ func TestACheckpointOfAKilledSessionEndsBoth(t *testing.T) {
 		if _, _, _, err := s.Checkpoint(t.Context(), snap(r, "checkpoint")); !errors.Is(err, ErrKilled) {
 			t.Errorf("error %v", err)
 		}
-		if end := list(t, r); len(end.OpenSessions()) != 0 || len(end.Checkpoints()) != 0 {
+		if end := listed(t, r); len(end.OpenSessions()) != 0 || len(end.Checkpoints()) != 0 {
 			t.Errorf("open sessions %+v, checkpoints %q", end.OpenSessions(), names(end.Checkpoints()))
 		}
 	})
@@ -255,7 +255,7 @@ func TestASessionBeginsInTheHighestEra(t *testing.T) {
 		t.Errorf("era %d, open sessions %+v", st.Era(), st.OpenSessions())
 	}
 	commit(t, s, "one")
-	if got := names(list(t, r).Snapshots()); !slices.Equal(got, []string{"one"}) || ms.Bytes(record.FatePath(2, s.ID())) == nil {
+	if got := names(listed(t, r).Snapshots()); !slices.Equal(got, []string{"one"}) || ms.Bytes(record.FatePath(2, s.ID())) == nil {
 		t.Errorf("snapshots %q", got)
 	}
 }
@@ -297,7 +297,7 @@ func TestHeartbeatsAreWrittenWhileARunLasts(t *testing.T) {
 	err = s.Keep(t.Context(), func(ctx context.Context) error {
 		tick(record.HeartbeatPath(0, s.ID(), 1))
 		tick(record.HeartbeatPath(0, s.ID(), 2))
-		if o := list(t, r).OpenSessions(); len(o) != 1 || o[0].Beats != 2 {
+		if o := listed(t, r).OpenSessions(); len(o) != 1 || o[0].Beats != 2 {
 			t.Errorf("open sessions %+v", o)
 		}
 		next, _, _, err := s.Checkpoint(ctx, snap(r, "checkpoint"))
@@ -333,7 +333,7 @@ func TestAReadSessionIsDeletedByItsOwner(t *testing.T) {
 	if err := s.End(t.Context(), "done"); err != nil {
 		t.Fatal(err)
 	}
-	if st := list(t, r); len(st.OpenSessions()) != 0 || len(ms.Names(record.Fates)) != 1 {
+	if st := listed(t, r); len(st.OpenSessions()) != 0 || len(ms.Names(record.Fates)) != 1 {
 		t.Errorf("open sessions %+v, fates %q", st.OpenSessions(), ms.Names(record.Fates))
 	}
 }

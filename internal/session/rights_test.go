@@ -150,7 +150,7 @@ func TestMisplacedObjectsAreUnknown(t *testing.T) {
 	at(crypt.ClassCondemned, cond, func(w id.Writer) ([]byte, error) {
 		return (&record.Condemned{Path: cond, Writer: w, ID: id.Session{2}}).Encode()
 	})
-	st := list(t, r)
+	st := listed(t, r)
 	if len(st.Unknowns()) != 3 || !st.blind || !st.Tombstoned(sid) || len(st.OpenSessions()) != 1 || st.OpenSessions()[0].Record != nil {
 		t.Errorf("unknown %v", st.Unknowns())
 	}

@@ -111,7 +111,7 @@ func (s *Session) open(ctx context.Context, pins []id.Session, trust id.Session)
 			return nil, nil, err
 		}
 		// Only now, with the session in sight of every pruner.
-		st, err := ListBy(ctx, s.repo, s.ops)
+		st, err := list(ctx, s.repo, s.ops, true)
 		if err != nil {
 			return nil, nil, errors.Join(err, n.abandon(ctx, "the state could not be read"))
 		}

@@ -131,7 +131,7 @@ func commit(t *testing.T, s *Session, name string) *Snapshot {
 	return n
 }
 
-func list(t *testing.T, r *repo.Repo) *State {
+func listed(t *testing.T, r *repo.Repo) *State {
 	t.Helper()
 	st, err := List(t.Context(), r)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestACommittedSnapshotIsSeenByEverybody(t *testing.T) {
 		}
 		commit(t, s, "one")
 		for _, m := range []*repo.Repo{r, machine(t, ms, 2)} {
-			st := list(t, m)
+			st := listed(t, m)
 			if got := names(st.Snapshots()); !slices.Equal(got, []string{"one"}) {
 				t.Errorf("snapshots %q", got)
 			}
@@ -202,7 +202,7 @@ func TestASessionThatEndsCountsForNothing(t *testing.T) {
 		if err := errors.Join(s.End(t.Context(), "test"), s.End(t.Context(), "again")); err != nil {
 			t.Fatal(err)
 		}
-		st := list(t, r)
+		st := listed(t, r)
 		f, ok := st.Fate(s.ID())
 		if !ok || f.Kind != record.Ended || f.Reason != "test" || st.Usable(p) || len(st.Snapshots()) != 0 || len(st.OpenSessions()) != 0 {
 			t.Errorf("fate %+v, pack usable %v", f, st.Usable(p))
