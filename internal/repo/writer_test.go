@@ -11,6 +11,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/fault"
 	"github.com/nacre-backup/nacre/internal/store/mem"
 )
@@ -254,5 +255,53 @@ func TestNamesThatAreNoRing(t *testing.T) {
 	want := ringName{gen: 10, name: id.Name{1}}
 	if got, ok := parseRing(strings.TrimPrefix(want.path(), "ring/")); !ok || got != want {
 		t.Errorf("%s is %+v", want.path(), got)
+	}
+}
+
+func TestAnEnrolmentThatLandsBelowTheHighestIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	inner := mem.New()
+	initRepo(t, inner, withKey(1), "")
+	enrol := func(s store.Store, n byte) id.Writer {
+		m, _ := open(t, s, withKey(1), "")
+		m.rand = random(n)
+		w, err := m.Writer(t.Context())
+		if err != nil {
+			t.Error(err)
+			return id.Writer{}
+		}
+		return w.Writer()
+	}
+	// The first looks, and before it puts its generation two others make theirs, and a third has looked too.
+	first, third := fault.New(inner), fault.New(inner)
+	looked, landed := make(chan struct{}), make(chan struct{})
+	thirds := make(chan id.Writer, 1)
+	var crossed, waited bool
+	third.SetHook(func(op fault.Op, name string) error {
+		if op == fault.Put && strings.HasPrefix(name, "ring/") && !waited {
+			waited = true
+			close(looked)
+			<-landed // the first one is content by now
+		}
+		return nil
+	})
+	var writers []id.Writer
+	first.SetHook(func(op fault.Op, name string) error {
+		if op == fault.Put && strings.HasPrefix(name, "ring/") && !crossed {
+			crossed = true
+			writers = append(writers, enrol(inner, 91), enrol(inner, 92))
+			go func() { thirds <- enrol(third, 93) }()
+			<-looked
+		}
+		return nil
+	})
+	writers = append(writers, enrol(first, 90))
+	close(landed)
+	writers = append(writers, <-thirds)
+	r, _ := open(t, inner, withKey(1), "")
+	for _, w := range writers {
+		if r.Rights(w) == 0 {
+			t.Errorf("the enrolment of %s is lost", w)
+		}
 	}
 }
