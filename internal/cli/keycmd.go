@@ -275,23 +275,16 @@ func (a *app) recoveryWords(ctx context.Context, v *vault) ([]string, error) {
 		return nil, errs.WithHint(errs.New(errs.Usage, "the repository opens without a key: it needs no recovery words"),
 			"%s closes it", a.commandLine("nacre key add"))
 	}
-	given, err := a.given(ctx)
-	if err != nil {
-		return nil, err
-	}
+	// What opened it just now is known to be good; a key that lies around may have been removed.
 	switch {
-	case given != nil && len(given.Keyfile) > 0:
-		k, err := crypt.ParseKeyfile(given.Keyfile)
+	case len(v.with.Keyfile) > 0:
+		k, err := crypt.ParseKeyfile(v.with.Keyfile)
 		if err != nil {
 			return nil, err
 		}
 		return crypt.Words(k), nil
-	case given != nil && given.Words != "":
-		return strings.Fields(given.Words), nil
-	case given == nil:
-		if k, ok := a.ownKey(v.repo.ID()); ok {
-			return crypt.Words(k), nil
-		}
+	case v.with.Words != "":
+		return strings.Fields(v.with.Words), nil
 	}
 	words, err := v.repo.AddRecoveryWords(ctx, "recovery words")
 	if err != nil && errors.Is(err, errs.Denied) {

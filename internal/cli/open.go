@@ -23,8 +23,9 @@ type vault struct {
 	at    connect.Location
 	store store.Store
 	repo  *repo.Repo
-	cache string // empty: none
-	state string // empty: none
+	cache string          // empty: none
+	state string          // empty: none
+	with  repo.Credential // what opened it
 }
 
 // location is where the repository is: what --repo or $NACRE_REPOSITORY says, else the user's own.
@@ -148,7 +149,7 @@ func (a *app) openWith(ctx context.Context, v *vault, c repo.Credential) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", v.at.Text, err)
 	}
-	v.repo = r
+	v.repo, v.with = r, c
 	return nil
 }
 

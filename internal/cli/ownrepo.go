@@ -304,8 +304,12 @@ const kitMark = "kit-shown"
 
 // kitWanted reports whether the recovery words of a generated key were never shown on this machine.
 func (a *app) kitWanted(v *vault) bool {
-	_, own := a.ownKey(v.repo.ID())
-	return own && !exists(filepath.Join(v.state, kitMark))
+	k, own := a.ownKey(v.repo.ID())
+	if !own || len(v.with.Keyfile) == 0 {
+		return false
+	}
+	used, err := crypt.ParseKeyfile(v.with.Keyfile)
+	return err == nil && used == k && !exists(filepath.Join(v.state, kitMark))
 }
 
 // kitShown notes that they were. If that fails, the user is reminded once more.
