@@ -3,6 +3,7 @@
 package index
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -31,5 +32,23 @@ func TestAFaultInTheMappedFileIsAnError(t *testing.T) {
 	}
 	if err := merge(&memFile{}, testRepo, []view{{run: r, states: make([]packState, 1)}}); !errors.Is(err, errs.Corrupt) {
 		t.Fatalf("merge says %v", err)
+	}
+}
+
+func TestRunsWhoseTablesCannotBeReadAreMadeAnew(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	p := e.saved(t, 0, 300)
+	x := e.open(t, nil)
+	if err := os.Truncate((*x.views.Load())[0].path, blockSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Refresh(context.Background(), e.list(t)); err != nil {
+		t.Fatal(err)
+	}
+	e.wantFound(t, x, 0, 300, p)
+	e.wantKnown(t, x, 0, 300, true)
+	if x.Damaged() || len(x.Problems()) == 0 {
+		t.Fatalf("damaged %v, problems %v", x.Damaged(), x.Problems())
 	}
 }
