@@ -62,7 +62,7 @@ type batch struct {
 	ops  []op
 	work int64         // bytes of content that a worker reads
 	big  *bigState     // set where the batch is one big file
-	done chan struct{} // closed, within the gate, when all ops are ready
+	done chan struct{} // closed when all ops are ready; within the gate, but for big files
 }
 
 var closed = func() chan struct{} {

@@ -30,6 +30,7 @@ type bigState struct {
 // bigReader reads one big file and hands its stripes out.
 type bigReader struct {
 	w     *worker
+	batch *batch
 	o     *op
 	state *bigState
 	queue []*stripe // in the order of the file
@@ -40,11 +41,12 @@ type bigReader struct {
 
 // big stores a big file or a stream: this worker reads and cuts, all of them store. It is read once: a disk image in
 // use would never hold still.
-func (w *worker) big(ctx context.Context, state *bigState, o *op) error {
+func (w *worker) big(ctx context.Context, b *batch) error {
+	o := &b.ops[0]
 	if err := w.locked(func() error { return w.describe(ctx, o) }); err != nil || o.do != addNew {
 		return err
 	}
-	r := &bigReader{w: w, o: o, state: state, most: w.run.o.Workers + 1}
+	r := &bigReader{w: w, batch: b, o: o, state: b.big, most: w.run.o.Workers + 1}
 	err := r.run(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -229,6 +231,7 @@ func (r *bigReader) finish(ctx context.Context, f source.File) error {
 		}
 	}
 	r.state.entry, r.state.extents = r.o.entry, nil
+	r.w.run.journal.add(r.batch) // no checkpoint comes between the file's end and this
 	return nil
 }
 

@@ -15,8 +15,9 @@ import (
 // makeCheckpoint commits what is ready, with the file in progress if a big one is at the head, and goes on in a new
 // session. With last the run ends. A checkpoint without anything new in it is left out.
 //
-// What a worker has finished of a batch that is not ready, and batches behind that one, are not in the checkpoint: two
-// batches for each worker as a rule. The journal knows them.
+// What a worker has finished of a batch that is not ready, batches behind that one, and stripes of a big file that are
+// not in its list yet are not in the checkpoint: a batch or a buffer for each worker as a rule. The journal knows the
+// batches.
 func (r *run) makeCheckpoint(ctx context.Context, last bool) error {
 	return r.gate.alone(func() error {
 		if err := r.catchUp(ctx); err != nil {

@@ -95,10 +95,11 @@ func (w *worker) work(ctx context.Context) error {
 // batch makes all entries of a batch ready.
 func (w *worker) batch(ctx context.Context, b *batch) error {
 	if b.big != nil {
-		if err := w.big(ctx, b.big, &b.ops[0]); err != nil {
+		if err := w.big(ctx, b); err != nil {
 			return err
 		}
-		return w.locked(func() error { return w.ready(b) })
+		close(b.done)
+		return nil
 	}
 	work := 0
 	for i := range b.ops {
@@ -119,19 +120,15 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 			if err := w.entry(ctx, o); err != nil || work > 0 {
 				return err
 			}
-			return w.ready(b) // with the last entry, so that a checkpoint that waited for it has the batch
+			// Now, so that a checkpoint that waited for the last entry has the batch.
+			w.run.journal.add(b)
+			close(b.done)
+			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// ready hands a batch over to the builder.
-func (w *worker) ready(b *batch) error {
-	w.run.journal.add(b)
-	close(b.done)
 	return nil
 }
 

@@ -96,7 +96,8 @@ func (s *Session) bury(ctx context.Context, st *State, o *Open) error {
 	return Kill(ctx, s.repo, s.ops, o, "its process on this machine is gone")
 }
 
-// orphans lists the packs of a dead session that may still be used.
+// orphans lists the packs of a dead session that may still be used and that no committed fate lists yet: one does if a
+// run adopted them and died after its commit.
 func (s *Session) orphans(ctx context.Context, st *State, sid id.Session) ([]record.Pack, error) {
 	gone := map[packKey]bool{}
 	for _, f := range st.fates {
@@ -114,7 +115,7 @@ func (s *Session) orphans(ctx context.Context, st *State, sid id.Session) ([]rec
 		}
 		for _, i := range names {
 			p, err := record.ParsePack(i.Name, i.Size)
-			if err != nil || gone[keyOf(p)] || st.Condemned(p) {
+			if err != nil || gone[keyOf(p)] || st.Condemned(p) || st.Usable(p) {
 				continue
 			}
 			info, err := s.ops.Stat(ctx, i.Name)

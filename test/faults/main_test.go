@@ -153,6 +153,19 @@ func (p *process) wait(t *testing.T) result {
 	return r
 }
 
+// untilPacking waits until the run has begun to fill a pack, or has ended.
+func (b *box) untilPacking(p *process) {
+	for p.running() {
+		temps, _ := os.ReadDir(filepath.Join(b.repo, "+tmp")) // they come and go
+		for _, f := range temps {
+			if info, err := f.Info(); err == nil && info.Size() > 1<<20 {
+				return
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
 // try runs the program.
 func (b *box) try(t *testing.T, args ...string) result {
 	t.Helper()

@@ -9,19 +9,6 @@ import (
 	"time"
 )
 
-// untilPacking waits until the run fills a pack beyond those named, or has ended.
-func (b *box) untilPacking(t *testing.T, p *process) {
-	t.Helper()
-	for p.running() {
-		for o, size := range b.objects(t, "+tmp") {
-			if strings.HasPrefix(o, "+tmp/") && size > 1<<20 {
-				return
-			}
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 // TestASignalSavesWhatIsDone sends the signals in the middle of the work.
 func TestASignalSavesWhatIsDone(t *testing.T) {
 	b := initialised(t)
@@ -38,7 +25,7 @@ func TestASignalSavesWhatIsDone(t *testing.T) {
 		code   int
 	}{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}} {
 		p := b.start(t, "backup", "--json", "--compression", "max", b.path("src"))
-		b.untilPacking(t, p)
+		b.untilPacking(p)
 		must(t, p.cmd.Process.Signal(s.signal))
 		r := p.wait(t)
 		if r.code != s.code {
