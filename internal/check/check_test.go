@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
@@ -378,9 +379,9 @@ func TestAPackThatAFateSaysIsGoneIsNotMissing(t *testing.T) {
 		c := e.mem.Clone()
 		f := fault.New(c)
 		repo := mustOpen(t, f, nil)
-		calls := 0
+		var calls atomic.Int32
 		f.SetHook(func(fault.Op, string) error {
-			if calls++; calls == n {
+			if int(calls.Add(1)) == n {
 				prune(c)
 			}
 			return nil
@@ -389,7 +390,7 @@ func TestAPackThatAFateSaysIsGoneIsNotMissing(t *testing.T) {
 		if err != nil || !r.OK() {
 			t.Errorf("pruned before call %d: %v, found %s", n, err, list(r))
 		}
-		if calls < n {
+		if int(calls.Load()) < n {
 			break
 		}
 	}
@@ -439,9 +440,9 @@ func TestAnEndedContextEndsTheCheck(t *testing.T) {
 	r := mustOpen(t, f, nil)
 	for _, after := range []int{1, 5, 20, 30} {
 		ctx, cancel := context.WithCancel(context.Background())
-		n := 0
+		var n atomic.Int32
 		f.SetHook(func(fault.Op, string) error {
-			if n++; n == after {
+			if int(n.Add(1)) == after {
 				cancel()
 			}
 			return nil
