@@ -144,6 +144,12 @@ func (s *snapshot) open(t testing.TB) *view.View {
 	return v
 }
 
+// openView is open for snapshots that may be too damaged for it.
+func openView(t testing.TB, s *snapshot) (*view.View, error) {
+	t.Helper()
+	return view.Open(t.Context(), s.repo, view.Options{})
+}
+
 // objects lists the names of objects below a prefix.
 func (s *snapshot) objects(t testing.TB, prefix string) []string {
 	t.Helper()
