@@ -293,7 +293,8 @@ func (r *Repo) remember() error {
 func (r *Repo) checkMemory() error {
 	b, err := r.state.load(ringFile)
 	if err != nil {
-		return err
+		r.warn("whether the keyring is as new as it was cannot be told: %w", err)
+		return nil
 	}
 	fields := strings.Fields(string(b))
 	if len(fields) < 2 {

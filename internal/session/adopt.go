@@ -10,6 +10,7 @@ import (
 
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/event"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/process"
 	"github.com/nacre-backup/nacre/internal/record"
@@ -42,10 +43,15 @@ func (s *Session) AdoptDead(ctx context.Context, st *State, alive func(record.Pr
 		return nil, st, nil
 	}
 	slices.SortFunc(dead, func(a, b *Open) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	for _, o := range dead {
-		if err := s.bury(ctx, st, o); err != nil {
-			return nil, nil, fmt.Errorf("give up the dead session %s: %w", o.ID, err)
+	dead = slices.DeleteFunc(dead, func(o *Open) bool {
+		err := s.bury(ctx, st, o)
+		if err != nil { // it stays as it is, for the next run or a pruner
+			s.repo.Events().Emit(event.Warning{Err: fmt.Errorf("give up the dead session %s: %w", o.ID, err)})
 		}
+		return err != nil
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
 	}
 	// Again: until its session had a fate nobody condemned its packs, from then on anybody may have.
 	var err error

@@ -46,13 +46,19 @@ func (o *storeOps) Put(ctx context.Context, path string, b []byte) error {
 func (o *storeOps) Create(ctx context.Context, path string, b []byte) error {
 	var c store.PutIfAbsenter
 	if !store.As(o.store, &c) {
-		return errs.WithHint(errs.New(errs.Unsupported, "create %s: the store has no create-if-absent, though it had it when the repository was made", path),
-			"reach the repository the way it was made, or copy it to a new one there")
+		return fmt.Errorf("create %s: %w", path, errNoCreate())
 	}
 	if err := c.PutIfAbsent(ctx, path, store.Bytes(b)); err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
 	}
 	return nil
+}
+
+// errNoCreate is the error of a repository that was made on a store with create-if-absent and is reached by one
+// without. Commits would not be safe against those of clients that reach it the other way.
+func errNoCreate() error {
+	return errs.WithHint(errs.New(errs.Unsupported, "the store cannot create objects that are absent, though it could when the repository was made"),
+		"reach the repository the way it was made, or make a new one here")
 }
 
 func (o *storeOps) Get(ctx context.Context, path string) ([]byte, error) {

@@ -337,3 +337,28 @@ func TestAReadSessionIsDeletedByItsOwner(t *testing.T) {
 		t.Errorf("open sessions %+v, fates %q", st.OpenSessions(), ms.Names(record.Fates))
 	}
 }
+
+// withoutCreate is a store that has lost its create-if-absent: the same disk, reached another way.
+type withoutCreate struct{ *mem.Store }
+
+func (w withoutCreate) As(target any) bool {
+	if _, ok := target.(*store.PutIfAbsenter); ok {
+		return false
+	}
+	return w.Store.As(target)
+}
+
+func TestAStoreThatLostItsCreateIfAbsentIsRefusedBeforeAnyWork(t *testing.T) {
+	t.Parallel()
+	ms := mem.New()
+	newRepo(t, ms)
+	r := machine(t, withoutCreate{ms}, 3)
+	before := ms.Names("")
+	_, _, err := Begin(t.Context(), r, BeginOptions{})
+	if !errors.Is(err, errs.Unsupported) || errs.Hint(err) == "" || !slices.Equal(ms.Names(""), before) {
+		t.Errorf("error %v, objects %q", err, ms.Names(""))
+	}
+	if err := steps(withoutCreate{ms}, r).Create(t.Context(), "x", nil); !errors.Is(err, errs.Unsupported) {
+		t.Errorf("error %v", err)
+	}
+}

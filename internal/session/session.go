@@ -16,6 +16,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/process"
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
+	"github.com/nacre-backup/nacre/internal/store"
 )
 
 // BeginOptions says how a session is opened.
@@ -83,6 +84,10 @@ func Begin(ctx context.Context, r *repo.Repo, o BeginOptions) (*Session, *State,
 	}
 	if o.Process == (record.Process{}) {
 		o.Process = record.Process(process.Self())
+	}
+	var create store.PutIfAbsenter
+	if !r.RegisterClass() && !store.As(r.Store(), &create) {
+		return nil, nil, errNoCreate()
 	}
 	w, err := r.Writer(ctx)
 	if err != nil {
