@@ -24,8 +24,8 @@ type openPack struct {
 	n       uint32
 	header  *crypt.Header
 	pack    *pack.Writer
-	stream  store.Stream  // nil where the store takes none
-	memory  *bytes.Buffer // nil where it does
+	stream  store.Stream // nil where the store takes none
+	memory  *spool       // nil where it does
 	holds   atomic.Int32
 }
 
@@ -83,7 +83,7 @@ func (w *Writer) newPack(c crypt.Class) (*openPack, error) {
 		}
 		target = p.stream
 	} else {
-		p.memory = new(bytes.Buffer)
+		p.memory = &spool{}
 		target = p.memory
 	}
 	size := int64(w.repo.Ring().DataPack)
@@ -137,7 +137,7 @@ func (p *openPack) put(ctx context.Context, path string) error {
 		return p.stream.Commit(ctx, path)
 	}
 	defer func() { p.memory = nil }()
-	return p.w.repo.Store().Put(ctx, path, memory(p.memory.Bytes()))
+	return p.w.repo.Store().Put(ctx, path, p.memory)
 }
 
 // abort drops what was written so far.
@@ -149,11 +149,40 @@ func (p *openPack) abort() error {
 	return p.stream.Abort()
 }
 
-// memory is an object in memory, to be put.
-type memory []byte
+// spool is an object that is gathered in memory, to be put. It takes what it holds and less than a MiB more: a buffer that
+// grows by doubling would take twice as much.
+type spool struct {
+	chunks [][]byte // each of spoolChunk bytes, but for the last one
+	size   int64
+}
+
+const spoolChunk = 1 << 20
+
+// Write implements io.Writer.
+func (s *spool) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		last := len(s.chunks) - 1
+		if last < 0 || len(s.chunks[last]) == spoolChunk {
+			s.chunks = append(s.chunks, make([]byte, 0, spoolChunk))
+			last++
+		}
+		k := min(len(p), spoolChunk-len(s.chunks[last]))
+		s.chunks[last] = append(s.chunks[last], p[:k]...)
+		p = p[k:]
+	}
+	s.size += int64(n)
+	return n, nil
+}
 
 // Size is the number of bytes.
-func (m memory) Size() int64 { return int64(len(m)) }
+func (s *spool) Size() int64 { return s.size }
 
 // Open returns a reader over the bytes.
-func (m memory) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m)), nil }
+func (s *spool) Open() (io.ReadCloser, error) {
+	readers := make([]io.Reader, len(s.chunks))
+	for i, c := range s.chunks {
+		readers[i] = bytes.NewReader(c)
+	}
+	return io.NopCloser(io.MultiReader(readers...)), nil
+}

@@ -3,7 +3,11 @@ package index
 import (
 	"context"
 	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/store"
 )
@@ -39,4 +43,28 @@ func (f *failing) As(target any) bool {
 		return a.As(target)
 	}
 	return false
+}
+
+// reopen opens the repository through another store.
+func (e *env) reopen(t testing.TB, s store.Store) *repo.Repo {
+	t.Helper()
+	r, err := openRepo(s, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// failing is a store of which one kind of call fails while it is on.
+type failing struct {
+	store.Store
+	fail string // "list", "get" or "put", and a prefix of names
+	on   atomic.Bool
+}
+
+func (f *failing) check(call, name string) error {
+	if f.on.Load() && strings.HasPrefix(call+" "+name, f.fail) {
+		return errs.New(errs.Unreachable, "%s %s: no answer", call, name)
+	}
+	return nil
 }

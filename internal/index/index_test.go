@@ -13,9 +13,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
-	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/session"
-	"github.com/nacre-backup/nacre/internal/store"
 )
 
 func TestCommittedBlobsAreFoundAndServeClaims(t *testing.T) {
@@ -487,28 +485,4 @@ func TestDistrustedBlobsAreStoredAgainAndStillRead(t *testing.T) {
 	e.wantKnown(t, x, 3, 4, false)
 	e.wantKnown(t, x, 3, 4, true)
 	e.wantFound(t, x, 0, 20, p)
-}
-
-// reopen opens the repository through another store.
-func (e *env) reopen(t testing.TB, s store.Store) *repo.Repo {
-	t.Helper()
-	r, err := openRepo(s, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// failing is a store of which one kind of call fails while it is on.
-type failing struct {
-	store.Store
-	fail string // "list", "get" or "put", and a prefix of names
-	on   atomic.Bool
-}
-
-func (f *failing) check(call, name string) error {
-	if f.on.Load() && strings.HasPrefix(call+" "+name, f.fail) {
-		return errs.New(errs.Unreachable, "%s %s: no answer", call, name)
-	}
-	return nil
 }
