@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -171,6 +172,22 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	}
 	a.out.printf("%s", b.String())
 	if sum.Failed > 0 {
-		a.out.warn(plural(int(sum.Failed), "entry")+" could not be restored", a.commandLine("nacre check --read-data")+" tells what is damaged")
+		a.out.warn(fmt.Sprintf("%s entries could not be restored", units.Count(sum.Failed)), a.restoreHint(sum))
 	}
+}
+
+// restoreHint says what to do about entries that failed: what the first one says itself, else to look for damage if
+// there is any.
+func (a *app) restoreHint(sum *restore.Summary) string {
+	for _, f := range sum.Failures {
+		if hint := errs.Hint(f.Err); hint != "" {
+			return hint
+		}
+	}
+	for _, f := range sum.Failures {
+		if errors.Is(f.Err, errs.Corrupt) || errors.Is(f.Err, errs.NotFound) {
+			return a.commandLine("nacre check --read-data") + " tells what is damaged"
+		}
+	}
+	return ""
 }
