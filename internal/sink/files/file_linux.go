@@ -31,7 +31,7 @@ func (s *linux) create(h *handle, dir []byte, e *tree.Entry) (*file, error) {
 	fd, err := openFile(h.fd, name)
 	if errors.Is(err, unix.EEXIST) {
 		if err = s.replace(h, e); errors.Is(err, sink.ErrSkipped) {
-			return nil, s.skipped(dir, e, err)
+			return nil, s.skipped(h, dir, e, err)
 		}
 		for err == nil || errors.Is(err, unix.EEXIST) {
 			temp = s.tempName()
@@ -105,13 +105,13 @@ func (f *file) Finish(ctx context.Context) error {
 		}
 		f.temp = ""
 	}
+	if f.e.FSFlags&lateFlags != 0 {
+		meta = errors.Join(meta, f.s.laterFlags(f.fd, f.dir, f.e))
+	}
 	fd := f.fd
 	f.fd = -1
 	if err := unix.Close(fd); err != nil && err != unix.EINTR {
 		return errors.Join(failed("close", f.dir, f.e.Name, err), f.Abort())
-	}
-	if f.e.FSFlags&lateFlags != 0 {
-		meta = errors.Join(meta, f.s.pending.push(&record{dir: f.dir, entry: *f.e}))
 	}
 	f.s.dirs.put(f.h)
 	return meta

@@ -71,7 +71,7 @@ func (s *linux) nodeMeta(h *handle, dir []byte, name string, e *tree.Entry) erro
 	err = unix.Fstat(fd, &st)
 	if err == nil && (st.Mode&unix.S_IFMT != typeBits(e.Type) || st.Nlink != 1 ||
 		st.Uid != s.rights.uid && !s.rights.unowned) {
-		err = fmt.Errorf("it was replaced while it was being made")
+		err = errReplaced
 	}
 	if err != nil {
 		return errors.Join(failed("set metadata of", dir, e.Name, err), unix.Close(fd))
@@ -79,6 +79,8 @@ func (s *linux) nodeMeta(h *handle, dir []byte, name string, e *tree.Entry) erro
 	now := have{uid: st.Uid, gid: st.Gid, mode: st.Mode, inherits: h.acl}
 	return errors.Join(s.setMeta(object{fd: fd, opath: true}, dir, e, now), unix.Close(fd))
 }
+
+var errReplaced = errors.New("another object has taken its place")
 
 func typeBits(t tree.Type) uint32 {
 	switch t {

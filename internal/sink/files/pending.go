@@ -29,6 +29,8 @@ type record struct {
 	made  bool // the directory was made by this run
 	dir   []byte
 	entry tree.Entry
+	// Of a file that waits for late flags: which one it is, since its name may be another one's by then.
+	dev, ino uint64
 }
 
 // push adds a record.
@@ -128,7 +130,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.AppendVarint(b, e.ModTime.Sec)
 	for _, v := range []uint64{
 		uint64(e.ModTime.Nsec), uint64(e.Type), uint64(e.Mode), uint64(e.UID), uint64(e.GID), uint64(e.FSFlags),
-		uint64(e.ProjectID), uint64(e.Flags), uint64(len(e.Xattrs)),
+		uint64(e.ProjectID), uint64(e.Flags), r.dev, r.ino, uint64(len(e.Xattrs)),
 	} {
 		num(v)
 	}
@@ -176,6 +178,7 @@ func (r *record) decode(b []byte) error {
 	e.UID, e.GID = uint32(num()), uint32(num())
 	e.FSFlags, e.ProjectID = uint32(num()), uint32(num())
 	e.Flags = tree.Flags(num())
+	r.dev, r.ino = num(), num()
 	for n := num(); n > 0 && !bad; n-- {
 		e.Xattrs = append(e.Xattrs, tree.Xattr{Name: str(), Value: str()})
 	}

@@ -241,11 +241,27 @@ func (s *linux) same(h *handle, st *unix.Stat_t, e *tree.Entry) bool {
 
 // skipped ends Begin for a file that stays as it is. Late flags are noted again: a run that was interrupted before its
 // Close did not set them.
-func (s *linux) skipped(dir []byte, e *tree.Entry, err error) error {
-	if errors.Is(err, sink.ErrSame) && e.FSFlags&lateFlags != 0 {
-		return errors.Join(err, s.pending.push(&record{dir: dir, entry: *e}))
+func (s *linux) skipped(h *handle, dir []byte, e *tree.Entry, skip error) error {
+	if !errors.Is(skip, sink.ErrSame) || e.FSFlags&lateFlags == 0 {
+		return skip
 	}
-	return err
+	fd, err := openRegular(h.fd, string(e.Name))
+	if err == nil {
+		err = errors.Join(s.laterFlags(fd, dir, e), unix.Close(fd))
+	}
+	if err != nil {
+		return failed("set inode flags of", dir, e.Name, err)
+	}
+	return skip
+}
+
+// laterFlags notes that an open file gets its late flags at Close.
+func (s *linux) laterFlags(fd int, dir []byte, e *tree.Entry) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	return s.pending.push(&record{dir: dir, entry: *e, dev: uint64(st.Dev), ino: st.Ino})
 }
 
 // tempName returns a name for what is renamed later. Should it exist, the call that uses it fails and the next name is
@@ -420,6 +436,14 @@ func (s *linux) finishFlags(r *record) error {
 	fd, err := openRegular(h.fd, string(r.entry.Name))
 	if err != nil {
 		return failed("set inode flags of", r.dir, r.entry.Name, err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && (uint64(st.Dev) != r.dev || st.Ino != r.ino) {
+		err = errReplaced
+	}
+	if err != nil {
+		return errors.Join(failed("set inode flags of", r.dir, r.entry.Name, err), unix.Close(fd))
 	}
 	return errors.Join(s.lateFlags(object{fd: fd}, r.dir, &r.entry), unix.Close(fd))
 }

@@ -624,6 +624,27 @@ func TestInodeFlagsComeLast(t *testing.T) {
 	}
 }
 
+func TestLateFlagsAreNotSetOnAnObjectThatTookThePlace(t *testing.T) {
+	t.Parallel()
+	needsRoot(t)
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	write(t, other, "not of this snapshot", 0o600)
+	s := open(t, dir, Options{})
+	f := sinktest.Entry("f", tree.File)
+	f.FSFlags = flagImmutable
+	sinktest.Put(t, s, "", f, "content")
+	if err := errors.Join(os.Remove(filepath.Join(dir, "f")), os.Link(other, filepath.Join(dir, "f"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(context.Background()); !errors.Is(err, errReplaced) {
+		t.Errorf("close: %v", err)
+	}
+	if err := os.WriteFile(other, []byte("can be written"), 0o600); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHardLinksInAnExistingTree(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
