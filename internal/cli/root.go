@@ -77,7 +77,7 @@ With no repository configured, "nacre backup" makes one for you.`,
 	root.AddCommand(
 		a.initCommand(), a.backupCommand(), a.restoreCommand(),
 		a.snapshotsCommand(), a.lsCommand(), a.findCommand(), a.catCommand(), a.diffCommand(),
-		a.keyCommand(),
+		a.checkCommand(), a.keyCommand(),
 		a.versionCommand(), a.manCommand(), a.completionCommand(),
 	)
 	root.AddCommand(topics()...)
