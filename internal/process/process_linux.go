@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 func self() ID {
@@ -55,7 +57,8 @@ func begin(pid uint64) (uint64, bool) {
 		if _, err := os.Stat("/proc/self/stat"); err != nil {
 			return 0, true
 		}
-		return 0, false
+		// A /proc mounted with hidepid shows no other user's processes; a signal tells that they are there.
+		return 0, pid > math.MaxInt32 || !errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH)
 	}
 	if err != nil {
 		return 0, true
