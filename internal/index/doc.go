@@ -17,6 +17,6 @@
 // directory told of, or what this run itself stores. A lookup for reading takes whatever is known: the content is compared
 // with its id after all.
 //
-// The running session's blobs are in 256 maps under a lock each, so that asking and claiming is one step; beyond a
+// The running session's blobs are in 256 maps under a lock each, so that asking and claiming is one step; beyond half a
 // million they become a run as well.
 package index

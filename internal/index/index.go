@@ -33,7 +33,7 @@ type Options struct {
 }
 
 // Index knows where blobs are. It is safe for concurrent use. Its memory is 1.3 bytes a blob of the repository (mapped
-// from the cache), 1 byte a pack, and 150 MiB at most for the blobs of the running session.
+// from the cache), 1 byte a pack, and 100 MiB or so for the blobs of the running session.
 type Index struct {
 	distrusted distrusted
 	repo       *repo.Repo

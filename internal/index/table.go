@@ -9,8 +9,8 @@ import (
 	"github.com/nacre-backup/nacre/internal/id"
 )
 
-// tableRows is how many rows a table gathers before it becomes a run: 32 MiB of them.
-const tableRows = 1 << 20
+// tableRows is how many rows a table gathers before it becomes a run: 16 MiB of them.
+const tableRows = 1 << 19
 
 // table gathers packs and their rows until they are sorted and written as a run. One goroutine uses it at a time.
 type table struct {
