@@ -152,12 +152,13 @@ func (f *File) readLocked(ctx context.Context, p []byte, off uint64) (int, error
 		clear(p)
 		return len(p), nil
 	}
-	if f.data == nil || f.blob != x.ID {
-		f.data = nil
-		if f.data, err = f.v.blobs.Get(ctx, crypt.KindData, x.ID, nil); err != nil {
+	if f.blob != x.ID {
+		f.blob = id.ID{}
+		data, err := f.v.blobs.Get(ctx, crypt.KindData, x.ID, f.data)
+		if err != nil {
 			return 0, err
 		}
-		f.blob = x.ID
+		f.blob, f.data = x.ID, data
 	}
 	if uint64(len(f.data)) != x.Length {
 		return 0, errs.New(errs.Corrupt, "blob %s has %d bytes, the file says %d", x.ID, len(f.data), x.Length)
