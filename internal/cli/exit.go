@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +47,8 @@ var codes = []struct {
 	{errs.Unreachable, exitUnreachable, "unreachable", true},
 	{errs.Temporary, exitUnreachable, "temporary", true},
 	{errs.Denied, exitDenied, "denied", false},
+	{fs.ErrPermission, exitDenied, "denied", false}, // of this machine's own files
+	{syscall.ENOSPC, exitFull, "full", true},
 	{errs.Corrupt, exitFailed, "damaged", false},
 	{errs.NotFound, exitFailed, "not_found", false},
 	{errs.Exists, exitFailed, "exists", false},
