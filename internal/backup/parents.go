@@ -30,11 +30,20 @@ func (r *run) choose(st *session.State) (parent, check *session.Snapshot) {
 			continue
 		}
 		r.past = append(r.past, s.ID)
-		if check == nil || uptoOf(check).Compare(uptoOf(s)) <= 0 { // the one that has most
+		if check == nil || more(s, check) {
 			check = s
 		}
 	}
 	return parent, check
+}
+
+// more says whether checkpoint a has more than b: it comes to a later key, or further in the same file, which the order
+// of their fates tells.
+func more(a, b *session.Snapshot) bool {
+	if c := uptoOf(a).Compare(uptoOf(b)); c != 0 {
+		return c > 0
+	}
+	return a.Fate.Sequence > b.Fate.Sequence
 }
 
 func uptoOf(s *session.Snapshot) tree.Key {

@@ -230,6 +230,9 @@ func (k *killing) recovered(t *testing.T, sum summary, was *inventory, journal b
 		}
 	}
 	k.snapshots[sum.Snapshot.ID] = has
+	if t.Failed() {
+		t.Logf("it said: %q", sum.said)
+	}
 	t.Logf("kills %d: %d packs adopted, %d files by the journal (%v), %d MB read, checkpoint %.8s",
 		killed, sum.AdoptedPacks, sum.JournalFiles, journal, sum.Stats.Read>>20, sum.ResumedFrom)
 }

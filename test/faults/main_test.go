@@ -218,6 +218,7 @@ type summary struct {
 	MetaPacks    int    `json:"meta_packs"`
 
 	read map[string]int64 // by path: bytes read of files that were read, with -v
+	said []string         // notes and warnings
 }
 
 // parseSummary reads what a backup with --json wrote.
@@ -227,7 +228,7 @@ func parseSummary(t *testing.T, out string) summary {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	for _, l := range lines {
 		var e struct {
-			Type, Path, Verdict string
+			Type, Path, Message string
 			Bytes               int64
 		}
 		if err := json.Unmarshal([]byte(l), &e); err != nil {
@@ -235,6 +236,9 @@ func parseSummary(t *testing.T, out string) summary {
 		}
 		if e.Type == "entry" && e.Bytes > 0 {
 			s.read[e.Path] = e.Bytes
+		}
+		if e.Message != "" {
+			s.said = append(s.said, e.Message)
 		}
 	}
 	last := lines[len(lines)-1]

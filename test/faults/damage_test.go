@@ -1,0 +1,279 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// manifold makes a repository with an object of each class: two key slots, three generations of the keyring, three
+// snapshots, checkpoints with their tombstones, and the session and packs of a run that was killed.
+func manifold(t *testing.T) (b *box, ids []string) {
+	t.Helper()
+	b = initialised(t)
+	must(t, os.WriteFile(b.path("second"), []byte("another password\n"), 0o600))
+	src := b.path("src")
+	must(t, os.Mkdir(src, 0o755))
+	scatter(t, src, 1, 120, 1, 20_000)
+	put(t, filepath.Join(src, "large"), 2, 3<<20)
+	ids = append(ids, b.backup(t, src).Snapshot.ID)
+	b.nacre(t, "key", "add", "--new-password-file", b.path("second"))
+	scatter(t, filepath.Join(src, "more"), 3, 100, 1, 60_000)
+	ids = append(ids, b.backup(t, "--checkpoint-bytes", "1M", src).Snapshot.ID)
+	put(t, filepath.Join(src, "d001", "f00060"), 4, 9_000)
+	ids = append(ids, b.backup(t, src).Snapshot.ID)
+	put(t, b.path("huge"), 5, 96<<20)
+	for i := 0; len(b.objects(t, "sessions")) == 0; i++ {
+		if i == 20 {
+			t.Fatal("no run could be killed")
+		}
+		p := b.start(t, "backup", "--compression", "max", b.path("huge"))
+		b.untilPacking(p)
+		_ = p.cmd.Process.Kill() // it may have ended
+		p.wait(t)
+	}
+	must(t, os.Remove(b.path("huge")))
+	return b, ids
+}
+
+// clone makes a box with the same repository, whose objects may be replaced and not changed, and the same home.
+func (b *box) clone(t *testing.T) *box {
+	t.Helper()
+	c := newBox(t)
+	must(t, os.Remove(c.home))
+	must(t, os.CopyFS(c.home, os.DirFS(b.home)))
+	must(t, filepath.WalkDir(b.repo, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(b.repo, path)
+		if err != nil || d.IsDir() {
+			return errors.Join(err, os.MkdirAll(filepath.Join(c.repo, rel), 0o755))
+		}
+		return os.Link(path, filepath.Join(c.repo, rel))
+	}))
+	return c
+}
+
+// class is what kind of object stands at the path.
+func class(object string) string {
+	parts := strings.Split(object, "/")
+	if parts[0] == "dup" {
+		return "dup/" + parts[1]
+	}
+	return parts[0]
+}
+
+// some chooses up to n objects of each class, the first and last ones in the order of their names.
+func some(objects map[string]int64, n int) (chosen []string) {
+	byClass := map[string][]string{}
+	for o := range objects {
+		byClass[class(o)] = append(byClass[class(o)], o)
+	}
+	for _, list := range byClass {
+		slices.Sort(list)
+		if len(list) > n {
+			list = append(list[:n-1], list[len(list)-1])
+		}
+		chosen = append(chosen, list...)
+	}
+	slices.Sort(chosen)
+	return chosen
+}
+
+// harm is a way to damage an object; nil takes it away.
+type harm struct {
+	name string
+	do   func(p []byte) []byte
+}
+
+// flip is a harm: one bit of the byte at a part of the object's length.
+func flip(name string, at func(n int) int) harm {
+	return harm{"a bit flipped " + name, func(p []byte) []byte {
+		p = bytes.Clone(p)
+		p[at(len(p))] ^= 1 << (len(p) % 8)
+		return p
+	}}
+}
+
+var harms = []harm{
+	flip("in the first byte", func(int) int { return 0 }),
+	flip("near the beginning", func(n int) int { return min(50, n/4) }),
+	flip("in the middle", func(n int) int { return n / 2 }),
+	flip("near the end", func(n int) int { return max(n-30, n*3/4) }),
+	flip("in the last byte", func(n int) int { return n - 1 }),
+	{"the last byte cut off", func(p []byte) []byte { return p[:len(p)-1] }},
+	{"the second half cut off", func(p []byte) []byte { return p[:len(p)/2] }},
+	{"everything cut off", func([]byte) []byte { return []byte{} }},
+	{"gone", nil},
+}
+
+// apply damages an object of a clone.
+func (h harm) apply(t *testing.T, path string) (undo func()) {
+	t.Helper()
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.Remove(path))
+	if h.do != nil {
+		must(t, os.WriteFile(path, h.do(whole), 0o400))
+	}
+	return func() {
+		t.Helper()
+		if h.do != nil {
+			must(t, os.Remove(path))
+		}
+		must(t, os.WriteFile(path, whole, 0o400))
+	}
+}
+
+// TestDamageIsNamedAndNeverRestored damages objects of each class in every way, one at a time.
+func TestDamageIsNamedAndNeverRestored(t *testing.T) {
+	t.Parallel()
+	whole, ids := manifold(t)
+	src := whole.path("src")
+	all := whole.objects(t)
+	counted := map[string]bool{} // packs that a committed fate lists
+	v := whole.look(t)
+	for _, p := range v.usable(t) {
+		counted[p.Path()] = true
+	}
+	classes := map[string]int{}
+	for o := range all {
+		if c := class(o); c == "+tmp" || (c == "data" || c == "meta") && !counted[o] {
+			delete(all, o) // what the killed run left: nobody counts on it
+			continue
+		}
+		classes[class(o)]++
+	}
+	for _, c := range []string{
+		"nacre.json", "keys", "ring", "data", "meta", "index", "sessions", "fates", "tombstones",
+		"dup/nacre.json", "dup/keys", "dup/ring", "dup/fates",
+	} {
+		if classes[c] == 0 {
+			t.Errorf("no object of class %s is damaged", c)
+		}
+	}
+	for _, object := range some(all, 3) {
+		t.Run(strings.ReplaceAll(object, "/", "_"), func(t *testing.T) {
+			t.Parallel()
+			b := whole.clone(t)
+			for i, h := range harms {
+				undo := h.apply(t, filepath.Join(b.repo, object))
+				what := object + ", " + h.name
+				b.restoresWhatIsLeft(t, what, ids[len(ids)-1], src, class(object) == "data" || class(object) == "meta", i%2 == 0)
+				undo()
+			}
+		})
+	}
+}
+
+// restoresWhatIsLeft restores a snapshot of a damaged repository: all that can be is restored, what cannot is named, and
+// nothing is wrong. Only what holds content or pages may cost files.
+func (b *box) restoresWhatIsLeft(t *testing.T, what, snapshot, src string, mayLose, cache bool) {
+	t.Helper()
+	target := b.path("target")
+	args := []string{"restore", "--json", snapshot + ":" + src, "--target", target}
+	if !cache {
+		args = append(args, "--no-cache")
+	}
+	r := b.try(t, args...)
+	defer func() { must(t, os.RemoveAll(target)) }()
+	if r.code == 1 && mayLose && strings.Contains(r.out, `"code":"damaged"`) {
+		// The tree cannot be read at all. Then nothing is restored that could be wrong.
+		if _, err := os.Lstat(target); err == nil {
+			for _, d := range differences(t, src, target) {
+				if !strings.HasSuffix(d, "is missing") {
+					t.Errorf("%s: %s", what, d)
+				}
+			}
+		}
+		return
+	}
+	if r.code != 0 && (r.code != 3 || !mayLose) {
+		t.Errorf("%s: %v", what, r)
+		return
+	}
+	named, ranges := failures(t, r.out)
+	if (r.code == 3) != (len(named)+ranges > 0) {
+		t.Errorf("%s: exit code 3 goes with paths that are named: %v", what, r)
+	}
+	for _, d := range differences(t, src, target) {
+		path, missing := strings.CutSuffix(d, " is missing")
+		switch {
+		case !missing:
+			t.Errorf("%s: %s", what, d)
+		case ranges == 0 && !slices.Contains(named, filepath.Join(src, path)):
+			t.Errorf("%s: %s, and nobody says so: %v", what, d, r)
+		}
+	}
+}
+
+// failures lists the paths that a restore names as not restored, and counts the ranges of the tree.
+func failures(t *testing.T, out string) (paths []string, ranges int) {
+	t.Helper()
+	for _, l := range strings.Split(strings.TrimSpace(out), "\n") {
+		var e struct {
+			Type   string
+			Errors []struct{ Path, Message string }
+		}
+		must(t, json.Unmarshal([]byte(l), &e))
+		if e.Type != "summary" {
+			continue
+		}
+		for _, x := range e.Errors {
+			paths = append(paths, x.Path)
+			if strings.Contains(x.Message, "page") {
+				ranges++
+			}
+		}
+	}
+	return paths, ranges
+}
+
+// TestLosingEveryLocalFileAndIndexLosesNothing takes away the cache, the state and every index object.
+func TestLosingEveryLocalFileAndIndexLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := initialised(t)
+	src := b.path("src")
+	must(t, os.Mkdir(src, 0o755))
+	scatter(t, src, 1, 200, 1, 30_000)
+	put(t, filepath.Join(src, "large"), 2, 3<<20)
+	settle()
+	last := b.backup(t, src)
+	for _, lose := range []string{"everything", "cache", "state", "index"} {
+		if lose == "cache" || lose == "everything" {
+			must(t, os.RemoveAll(filepath.Join(b.home, ".cache")))
+		}
+		if lose == "state" || lose == "everything" {
+			must(t, os.RemoveAll(filepath.Join(b.home, ".local")))
+		}
+		if lose == "index" || lose == "everything" {
+			must(t, os.RemoveAll(filepath.Join(b.repo, "index")))
+		}
+		b.restores(t, last.Snapshot.ID, src, src)
+		if lose == "everything" { // the restore has made a cache again
+			must(t, os.RemoveAll(filepath.Join(b.home, ".cache")))
+		}
+		put(t, filepath.Join(src, "new"), uint64(100+len(lose)), 50_000)
+		sum := b.backup(t, src)
+		if sum.Stats.New+sum.Stats.Changed > 3 || sum.Stats.Read > 60_000 {
+			t.Errorf("%s lost: %+v", lose, sum)
+		}
+		b.nothingHalfDone(t)
+		b.restores(t, "latest", src, src)
+		last = b.backup(t, "--force", src)
+		if last.Stats.Stored > 300_000 { // pages are stored anew, content is not
+			t.Errorf("%s lost: what was stored is stored again: %s", lose, fmt.Sprintf("%+v", last.Stats))
+		}
+	}
+	if n := len(b.snapshots(t)); n != 9 {
+		t.Errorf("%d snapshots, want 9", n)
+	}
+}
