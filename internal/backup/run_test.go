@@ -562,6 +562,13 @@ func TestInterruptedRunThatGotNowhereNamesNoCheckpointOfItsOwn(t *testing.T) {
 
 func TestBigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	t.Parallel()
+	t.Run("half way", func(t *testing.T) { t.Parallel(); bigFileGoesOn(t, 3*testBig, 5*testBig) })
+	// What is left is no big file any more.
+	t.Run("near its end", func(t *testing.T) { t.Parallel(); bigFileGoesOn(t, 6*testBig-(4<<20), 4*testBig) })
+}
+
+// bigFileGoesOn interrupts a run when it has read that much, and looks that the next one reads at most so much.
+func bigFileGoesOn(t *testing.T, at, most int64) {
 	b := newBench(t)
 	b.src.write("a", []byte("before"))
 	b.src.write("big", noise(9, 6*testBig))
@@ -572,14 +579,14 @@ func TestBigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	o.Counters = &event.Counters{}
 	counters := o.Counters
 	o.Open = func(context.Context) (source.Source, error) {
-		return &watched{memSource: b.src, at: 3 * testBig, fn: func() { close(stop) }, counters: counters}, nil
+		return &watched{memSource: b.src, at: at, fn: func() { close(stop) }, counters: counters}, nil
 	}
 	if _, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) {
 		t.Fatal(err)
 	}
 	sum := b.backup()
 	b.same()
-	if sum.ResumedFrom.IsZero() || b.src.bytes.Load() > 5*testBig {
+	if sum.ResumedFrom.IsZero() || b.src.bytes.Load() > most {
 		t.Errorf("resumed from %s, %d bytes read again", sum.ResumedFrom, b.src.bytes.Load())
 	}
 }

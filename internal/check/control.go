@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -45,15 +46,34 @@ func (c *checker) keys(ctx context.Context) error {
 	if listed, err = c.names(ctx, record.Rings); err != nil {
 		return err
 	}
-	present := false
 	for name := range listed {
-		present = present || strings.HasPrefix(name, fmt.Sprintf("%s%08x-", record.Rings, ring.Generation))
 		if err := c.original(ctx, name); err != nil {
 			return err
 		}
 	}
-	if !present {
-		c.heal(fmt.Sprintf("%s%08x", record.Rings, ring.Generation), errs.New(errs.NotFound, "the generation of the keyring in use is gone; its second copy is used"))
+	return c.lostRings(ctx, listed)
+}
+
+// lostRings finds generations of the keyring that only their second copies tell of. Generations before a change of the
+// key-encryption key are deleted, each with its copy after it: a copy that is lower than all that is there, once the key
+// has changed, is what a client left that was cut off in between.
+func (c *checker) lostRings(ctx context.Context, there map[string]int64) error {
+	copies, err := c.names(ctx, record.DupPath(record.Rings))
+	if err != nil {
+		return err
+	}
+	lowest := fmt.Sprintf("%s%08x-", record.Rings, c.repo.Ring().Generation)
+	for name := range there {
+		lowest = min(lowest, name)
+	}
+	for dup := range copies {
+		path := strings.TrimPrefix(dup, record.Duplicates)
+		if _, ok := there[path]; ok || path < lowest && c.repo.Ring().KEK > 1 {
+			continue
+		}
+		if err := c.original(ctx, path); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -194,8 +214,12 @@ func (c *checker) copies(ctx context.Context) error {
 			return err
 		}
 	}
+	rings, err := c.names(ctx, record.Rings)
+	if err != nil {
+		return err
+	}
 	var missing []string
-	for _, path := range append([]string{boot}, c.slots()...) {
+	for _, path := range slices.Concat([]string{boot}, c.slots(), slices.Collect(maps.Keys(rings))) {
 		if _, ok := dups[record.DupPath(path)]; !ok {
 			missing = append(missing, path)
 		}
