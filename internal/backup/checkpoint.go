@@ -197,6 +197,9 @@ func (r *run) commit(ctx context.Context) error {
 	r.sum.DataPacks, r.sum.MetaPacks, r.sum.Known = ws.DataPacks, ws.MetaPacks, ws.KnownRaw
 	r.mu.Unlock()
 	r.journal.drop()
+	if err := r.index.Forgive(); err != nil {
+		r.warn(fmt.Errorf("remember that damaged blobs were stored again: %w", err))
+	}
 	if err := r.sess.Supersede(ctx, r.past...); err != nil {
 		r.warn(fmt.Errorf("forget the checkpoints of this run (the next backup does it): %w", err))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/source"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
@@ -89,10 +90,12 @@ func (s *scanner) judge(ctx context.Context, it *source.Item, old tree.Old) op {
 	switch {
 	case e.ErrClass != tree.ErrNone:
 		return s.unread(it, old)
-	case old.Ok() && s.unchanged(it, old):
+	case old.Ok() && s.unchanged(it, old) && !s.doubted(ctx, old.Entry()):
 		o := op{do: addOld, verdict: event.Unchanged, old: old.Retain()}
 		if old.Moved {
 			o.do, o.verdict = addMoved, event.Moved
+		} else if s.run.index.Doubted(old.Leaf.Ref().ID.Short()) {
+			o.do = addMoved // entry by entry, so that the page is stored again
 		}
 		if it.LinkID != "" && e.Type == tree.File {
 			g, first := s.links.meet(it.LinkID)
@@ -183,6 +186,30 @@ func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
 	}
 	return last.Less(s.believed(it))
 }
+
+// doubted reports whether a check found a blob of the entry damaged or missing: then it is read again, whatever its times
+// say, and stored where it is whole. As long as nothing is doubted it costs one load.
+func (s *scanner) doubted(ctx context.Context, e *tree.Entry) bool {
+	x := s.run.index
+	if !x.Doubts() {
+		return false
+	}
+	look := func(i id.ID) error {
+		if x.Doubted(i.Short()) {
+			return errDoubted
+		}
+		return nil
+	}
+	err := e.DataBlobs(look)
+	if err == nil && e.Content.Kind == tree.Extents {
+		err = tree.WalkExtentPages(ctx, s.run.pages, e.Content, func(i id.ID, _ uint8) (bool, error) { return true, look(i) },
+			func(t tree.Extent) error { return look(t.ID) })
+	}
+	return err != nil
+}
+
+// errDoubted ends a walk over an entry's blobs.
+var errDoubted = errors.New("doubted")
 
 // believed is the moment before which the last change of an unchanged entry must lie.
 func (s *scanner) believed(it *source.Item) tree.Time {

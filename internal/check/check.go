@@ -12,6 +12,9 @@
 // What is found is put down to objects (Damage): a second pass over the trees, made only if content is lost, names the
 // snapshots and files that need each of them. A file is lost only if no copy of one of its blobs is left.
 //
+// What is lost is remembered in this machine's state folder, so that its next backup stores it again where the source
+// still has it, and no later snapshot rests on the damage (index.Remember).
+//
 // Check writes nothing to the repository. A pack is called missing only if it was not listed, a listing of the state
 // made afterwards still counts it (no fate says that it is gone, no record condemns it), and it still is not there. An
 // answer that the store does not give ends the check with an error: it is no damage.
@@ -30,6 +33,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/blob"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
 	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/session"
@@ -118,6 +122,7 @@ type checker struct {
 	bad    map[place]bool       // segments and blobs found damaged by reading them
 	lost   bool                 // a blob or page that a live snapshot needs has no good copy
 	broke  map[record.Pack]bool // packs that cannot be read
+	missed []id.Short           // blobs and pages that a live snapshot needs and that have no good copy
 	stale  bool                 // a pack that was listed has vanished
 }
 
@@ -141,6 +146,7 @@ func (c *checker) run(ctx context.Context) error {
 		{"read packs", c.data},
 		{"check trees", c.trees},
 		{"name files", c.attribute},
+		{"remember", c.remember},
 	} {
 		if err := ctx.Err(); err != nil {
 			return err

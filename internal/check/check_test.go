@@ -537,3 +537,39 @@ func TestASubsetReadsFewerPacks(t *testing.T) {
 		t.Errorf("%d packs were read", r.ReadPacks)
 	}
 }
+
+func TestTheNextBackupStoresAgainWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for _, class := range []byte{'D', 'M'} {
+		for _, how := range []string{"lost", "damaged"} {
+			e, a, _ := example(t)
+			pack := packs(a, class)[0]
+			if how == "lost" {
+				e.mem.Lose(pack)
+			} else {
+				e.mem.FlipBit(pack, 8*300)
+			}
+			o := Options{ReadData: true}
+			r, err := Run(context.Background(), e.repo, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := find(t, r, pack); len(d.Needs) == 0 {
+				t.Errorf("%c %s: nobody needs it", class, how)
+			}
+			c := e.commit(t, "ccc", shape{dirs: 8, changed: -1})
+			if r, err = Run(context.Background(), e.repo, o); err != nil {
+				t.Fatal(err)
+			}
+			d := find(t, r, pack)
+			for _, n := range d.Needs {
+				if n.Snapshot == c.ID {
+					t.Errorf("%c %s: the snapshot made after the check rests on the damage: %+v", class, how, n)
+				}
+			}
+			if class == 'D' && len(d.Needs) > 0 {
+				t.Errorf("%c %s: the old snapshots did not become whole: %+v", class, how, d.Needs)
+			}
+		}
+	}
+}

@@ -23,7 +23,7 @@ type Damage struct {
 	Object string
 	// Err says what is wrong; its kind is errs.NotFound or errs.Corrupt where one fits.
 	Err error
-	// Healed says that nothing is lost by it: another object says the same.
+	// Healed says that nothing is lost by it: another object says the same, or no live snapshot needs it.
 	Healed bool
 	// Needs lists the snapshots that have lost something with it, oldest first.
 	Needs []*Need
@@ -95,6 +95,9 @@ func (c *checker) finish() {
 	r.ReadPacks, r.ReadBytes = c.readPacks.Load(), c.readBytes.Load()
 	r.Damage = slices.SortedFunc(maps.Values(c.damage), func(a, b *Damage) int { return cmp.Compare(a.Object, b.Object) })
 	for _, d := range r.Damage {
+		if len(d.Needs) == 0 && (strings.HasPrefix(d.Object, record.Data) || strings.HasPrefix(d.Object, record.Meta)) {
+			d.Healed = true // the trees were walked, and miss nothing of it
+		}
 		slices.SortFunc(d.Needs, func(a, b *Need) int { return cmp.Compare(a.Time, b.Time) })
 		d.Advice = advice(d)
 	}
@@ -128,5 +131,5 @@ func advice(d *Damage) string {
 		return "No snapshot has lost anything by it: what they need has another copy, or they need nothing of it."
 	}
 	return back + " Everything that is not listed can be restored. " +
-		"Back up again what still exists (with --force), then forget the snapshots that have lost something."
+		"The next backup from this machine stores again what the source still has, and its snapshot is whole."
 }

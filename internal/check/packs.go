@@ -293,7 +293,7 @@ func (c *checker) segments(p record.Pack, r *pack.Reader, in io.Reader, at *int6
 		}
 		raw, err = r.Decode(raw[:0], uint32(n), sealed, coder)
 		if err != nil {
-			c.add(p.Path(), errs.As(errs.Corrupt, fmt.Errorf("segment %d: %w", n, err)))
+			c.add(p.Path(), errs.As(errs.Corrupt, err))
 			c.spoil(place{p, uint32(n), -1})
 			raw = nil
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,7 +43,7 @@ func (c *checker) trees(ctx context.Context) error {
 		if err != nil || !moved {
 			return err
 		}
-		c.lost = false
+		c.lost, c.missed = false, nil
 		if err := c.relist(ctx); err != nil {
 			return err
 		}
@@ -158,6 +159,7 @@ func (w *walk) leaf(ctx context.Context, r tree.Ref) error {
 		if len(blobs) > 0 {
 			w.c.mu.Lock()
 			w.bad[r.ID], w.c.lost = true, true
+			w.c.missed = append(w.c.missed, blobs...)
 			w.c.mu.Unlock()
 		}
 	}
@@ -237,7 +239,43 @@ func (c *checker) blamePage(page id.ID, err error) {
 	}
 	c.mu.Lock()
 	c.lost = true
+	c.missed = append(c.missed, page.Short())
 	c.mu.Unlock()
+}
+
+// remember makes this machine's backups store again what is lost, also what no live snapshot needs any more: nothing new
+// shall rest on the damage.
+func (c *checker) remember(ctx context.Context) error {
+	lost := c.missed
+	for at := range c.bad {
+		r, err := c.view.Blobs().Pack(ctx, at.pack)
+		if err != nil {
+			continue // the whole pack is broken
+		}
+		for slot, b := range r.Directory().In(at.seg) {
+			if at.slot < 0 || int(at.slot) == slot {
+				lost = append(lost, b.ID)
+			}
+		}
+	}
+	for p := range c.counted {
+		if c.sound[p] {
+			continue
+		}
+		r, err := c.view.Index().Directory(ctx, p)
+		if err != nil {
+			continue // nothing tells what it held, so nothing claims it
+		}
+		for _, b := range r.Directory().Blobs {
+			lost = append(lost, b.ID)
+		}
+	}
+	lost = slices.DeleteFunc(lost, c.have)
+	all := c.o.ReadData && c.o.Subset == (Subset{})
+	if err := index.Remember(c.repo, lost, all); err != nil {
+		c.note("what is damaged could not be remembered on this machine, so that its next backup does not store it again: %v", err)
+	}
+	return nil
 }
 
 // blame finds the damaged objects that held a lost blob.

@@ -57,6 +57,7 @@ func (x *Index) Claim(s id.Short) (known bool) {
 				sh.m = make(map[id.Short]place)
 			}
 			sh.m[s] = place{pack: pending}
+			x.distrusted.stored(s)
 		}
 		sh.mu.Unlock()
 		return known

@@ -72,6 +72,7 @@ func Open(ctx context.Context, r *repo.Repo, st *session.State, o Options) (*Ind
 	if err := x.Refresh(ctx, st); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
+	x.recall()
 	return x, nil
 }
 
