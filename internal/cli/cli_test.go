@@ -82,8 +82,8 @@ func TestTheProgramIsNamedAsItCanBeCalledAgain(t *testing.T) {
 	t.Parallel()
 	for called, want := range map[string]string{
 		"nacre": "nacre", "/usr/bin/nacre": "/usr/bin/nacre", "./my nacre": "'./my nacre'",
-		"/tmp/go-build123/b001/exe/nacre":  "go run github.com/nacre-backup/nacre/cmd/nacre",
-		"/home/x/.cache/go-build/ab/exe/n": "go run github.com/nacre-backup/nacre/cmd/nacre",
+		"/tmp/go-build123/b001/exe/nacre": "go run github.com/nacre-backup/nacre/cmd/nacre",
+		"/cache/c7/c7467ecc8d47ab0e6b9976f33bde97df6a1ea360329cbf0887e1893daf6c5940-d/nacre": "go run github.com/nacre-backup/nacre/cmd/nacre",
 	} {
 		a := &app{p: Process{Args: []string{called}}}
 		if got := a.program(); runtime.GOOS != "windows" && got != want {

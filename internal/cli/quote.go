@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 )
@@ -40,10 +41,14 @@ func (a *app) program() string {
 	return "go run github.com/nacre-backup/nacre/cmd/nacre"
 }
 
-// builtByGoRun reports whether the program lies in a folder that go run removes: .../go-build123/b001/exe/nacre.
+// cachedProgram is a folder of the go command's cache that holds a program.
+var cachedProgram = regexp.MustCompile(`/[0-9a-f]{2}/[0-9a-f]{64}-d$`)
+
+// builtByGoRun reports whether the program lies where go run puts it: in a temporary folder that it removes,
+// .../go-build123/b001/exe/nacre, or in its cache, .../go-build/c7/c746...-d/nacre.
 func builtByGoRun(path string) bool {
-	dir := filepath.Dir(path)
-	return filepath.Base(dir) == "exe" && strings.Contains(filepath.ToSlash(dir), "/go-build")
+	dir := filepath.ToSlash(filepath.Dir(path))
+	return strings.HasSuffix(dir, "/exe") && strings.Contains(dir, "/go-build") || cachedProgram.MatchString(dir)
 }
 
 // commandLine returns a command as the user can give it, with how the program is called in the place of "nacre".
