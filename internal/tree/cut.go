@@ -9,7 +9,7 @@ import (
 
 // The rule by which pages end (docs/format/tree.md section 6).
 const (
-	cutBits    = 5
+	cutBits    = 4
 	cutMin     = 8
 	cutSize    = 192 << 10
 	cutBitsMod = 60

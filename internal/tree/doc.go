@@ -3,7 +3,7 @@
 // PageReader.
 //
 // The order of the map (Key) puts the entries of a directory together, then the groups of its subdirectories, depth
-// first, so that a subtree is one range. A leaf holds about 40 entries in columns; a page above holds references to
+// first, so that a subtree is one range. A leaf holds about 20 entries in columns; a page above holds references to
 // pages: common directory, first key, id and totals. Where a page ends depends on a keyed hash of its last key, on
 // the number of entries and on a size that is a formula over the entries, never on how the tree came about. From that
 // follow the promises:
