@@ -121,43 +121,6 @@ func (p *planner) lose(err error) bool {
 	return p.damaged.add(l, p.run)
 }
 
-// damage is a range of the tree that is lost: neighbouring pages together.
-type damage struct {
-	from, to []byte // paths; to is nil at the end of the snapshot
-	next     *tree.Key
-	pages    int
-	err      error
-}
-
-// add extends the range by a page, or reports it and begins another. It returns true.
-func (d *damage) add(l *tree.LostError, r *run) bool {
-	if d.next == nil || d.next.Compare(l.From) != 0 {
-		d.report(r)
-		d.from, d.err = tree.JoinPath(nil, l.From.Dir, l.From.Name), l.Err
-	}
-	d.pages++
-	d.next, d.to = nil, nil
-	if l.To != nil {
-		d.to = tree.JoinPath(nil, l.To.Dir, l.To.Name)
-		d.next = &tree.Key{Dir: bytes.Clone(l.To.Dir), Name: bytes.Clone(l.To.Name)}
-	}
-	return true
-}
-
-// report reports the range, if there is one.
-func (d *damage) report(r *run) {
-	if d.err == nil {
-		return
-	}
-	to := "the end of the snapshot"
-	if d.to != nil {
-		to = fmt.Sprintf("%q", d.to)
-	}
-	r.fail(d.from, fmt.Errorf("everything from %q up to %s is lost with %s: %w", d.from, to,
-		plural(int64(d.pages), "page of the tree", "pages of the tree"), d.err))
-	*d = damage{}
-}
-
 // step plans the entry that the cursor stands at.
 func (p *planner) step(ctx context.Context, c *tree.Cursor) error {
 	if d := c.Dir(); !bytes.Equal(d, p.from) || p.dir == nil {
@@ -267,13 +230,8 @@ func (p *planner) ensureOne(ctx context.Context, path []byte) bool {
 
 // entry plans one entry of the present directory.
 func (p *planner) entry(ctx context.Context, e *tree.Entry, old tree.Old) error {
-	if p.o.Select != nil && len(e.Name) > 0 {
-		if p.o.Select(tree.JoinPath(nil, p.from, e.Name), e.Type) != Take {
-			return nil
-		}
-		if !p.ensure(ctx) {
-			return nil
-		}
+	if !p.wanted(ctx, e) {
+		return nil
 	}
 	if e.Type == tree.Dir {
 		p.directory(ctx, e)
@@ -307,6 +265,14 @@ func (p *planner) entry(ctx context.Context, e *tree.Entry, old tree.Old) error 
 		}
 	}
 	return p.content(ctx, it, old)
+}
+
+// wanted asks the filter for an entry of the present directory, and makes the way to one that it takes.
+func (p *planner) wanted(ctx context.Context, e *tree.Entry) bool {
+	if p.o.Select == nil || len(e.Name) == 0 {
+		return true
+	}
+	return p.o.Select(tree.JoinPath(nil, p.from, e.Name), e.Type) == Take && p.ensure(ctx)
 }
 
 // partial gives a file of which only the beginning was stored the size of that beginning.

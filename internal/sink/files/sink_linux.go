@@ -114,19 +114,24 @@ func (s *linux) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 	}
 	defer s.dirs.put(h)
 	if e.Type == tree.Dir {
-		var st unix.Stat_t
-		st, err = s.exists(h, string(e.Name))
-		switch {
-		case errors.Is(err, unix.ENOENT):
-			return nil
-		case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
-			err = inTheWay(typeName(st.Mode))
-		}
+		err = s.peekDir(h, string(e.Name))
 	} else {
 		err = s.replace(h, e)
 	}
 	if err != nil && !errors.Is(err, sink.ErrSkipped) {
 		return failed("restore", dir, e.Name, err)
+	}
+	return err
+}
+
+// peekDir tells whether a directory of that name is there or can be made.
+func (s *linux) peekDir(h *handle, name string) error {
+	st, err := s.exists(h, name)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return inTheWay(typeName(st.Mode))
 	}
 	return err
 }
