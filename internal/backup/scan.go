@@ -239,7 +239,7 @@ func (s *scanner) add(ctx context.Context, dir []byte, o op, it *source.Item) er
 	}
 	o.dir = s.dir
 	size := s.content(&o, it)
-	if size >= s.run.o.big || size < 0 || o.resume && o.do == addNew { // what is left of a big file may be small
+	if size >= s.run.o.big || size < 0 || o.resume && !o.known && o.do == addNew { // what is left of a big file may be small
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
