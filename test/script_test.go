@@ -192,6 +192,7 @@ func format(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	hash := blake3.Sum256([]byte(file[:at]))
 	file = file[:at+len(sum)] + hex.EncodeToString(hash[:]) + file[at+len(sum)+64:]
+	ts.Check(os.Remove(path)) // objects are read-only
 	ts.Check(os.WriteFile(path, []byte(file), 0o644))
 }
 
