@@ -135,6 +135,9 @@ func (s *Store) fail(what, name string, err error) error {
 	if err == nil || errors.As(err, &own) {
 		return err
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.absent(err) // a call that makes something misses nothing but the folder itself
+	}
 	return hint(fmt.Errorf("%s %s: %w", what, name, osfile.Classify(err)), s.dir)
 }
 

@@ -235,6 +235,13 @@ func TestAFolderThatIsGoneOrReplacedIsAnError(t *testing.T) {
 			}
 		}
 	}
+	// It still stands somewhere, so it takes what is put there; deleted, it takes nothing.
+	if err := os.RemoveAll(dir + ".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stream(t.Context()); !errors.Is(err, errs.Unreachable) || errors.Is(err, errs.NotFound) || errs.Hint(err) == "" {
+		t.Errorf("begin an object where the folder is deleted: %v", err)
+	}
 }
 
 func TestLeftoversOfDeadProcessesAreCleanedAndNobodyElses(t *testing.T) {
