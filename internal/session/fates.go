@@ -69,7 +69,8 @@ func (l *lister) fates(ctx context.Context) error {
 }
 
 // lost lists the fates and, in the register class, the kills that only their second copies tell of. A copy is written
-// after its original, so that a lost original does not undo what was decided.
+// after its original, so that a lost original does not undo what was decided. Some of them are not lost but were
+// committed between the two listings; reading tells.
 func (l *lister) lost(ctx context.Context, fates, kills []string) (lostFates, lostKills []string, err error) {
 	names, err := l.ops.List(ctx, record.DupPath(record.Fates))
 	if err != nil {
@@ -108,7 +109,7 @@ func (l *lister) takeFate(o object, lost bool) {
 	delete(l.s.unreadable, sid)
 	l.s.fates[sid] = f
 	switch {
-	case lost:
+	case lost && f.Healed:
 		l.doubt(o.path, errs.New(errs.NotFound, "%s is gone; its second copy is used", o.path))
 	case f.Healed:
 		l.doubt(o.path, errs.New(errs.Corrupt, "%s is damaged; its second copy is used", o.path))

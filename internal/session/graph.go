@@ -3,9 +3,11 @@ package session
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
 )
@@ -39,7 +41,11 @@ func (s *State) checkGraph(ctx context.Context, ops Ops) error {
 			return err
 		}
 		for _, a := range alarms {
-			if !moved[a.Session] {
+			late, err := s.late(ctx, ops, a.Session)
+			if err != nil {
+				return err
+			}
+			if !late && !moved[a.Session] {
 				s.alarms = append(s.alarms, a)
 			}
 		}
@@ -49,6 +55,24 @@ func (s *State) checkGraph(ctx context.Context, ops Ops) error {
 	}
 	s.rememberHeads(remembered)
 	return nil
+}
+
+// late says that a fate is there which the listing did not show: a listing that takes its time may show a fate and
+// leave out an earlier one, if both came after it began.
+func (s *State) late(ctx context.Context, ops Ops, sid id.Session) (bool, error) {
+	if s.fates[sid] != nil {
+		return false, nil // it was shown, with other bytes
+	}
+	for era := range s.era + 1 {
+		_, err := ops.Stat(ctx, record.FatePath(era, sid))
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, errs.NotFound) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // quarantined lists the sessions whose fates repair moved away.

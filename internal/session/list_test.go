@@ -1,14 +1,18 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/record"
+	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/fault"
 	"github.com/nacre-backup/nacre/internal/store/mem"
 )
@@ -213,4 +217,55 @@ func TestARunReadsEachFateOnce(t *testing.T) {
 			t.Errorf("unknown %v", st.Unknowns())
 		}
 	})
+}
+
+func TestAFateCommittedWhileItIsListedIsNotLost(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, ms *mem.Store) {
+		r := newRepo(t, ms)
+		s, _ := begin(t, r)
+		f := fault.New(ms)
+		done := false
+		f.SetHook(func(op fault.Op, name string) error {
+			if op == fault.List && name == record.DupPath(record.Fates) && !done {
+				done = true
+				commit(t, s, "in between")
+			}
+			return nil
+		})
+		st, err := ListBy(t.Context(), r, steps(f, r))
+		if err != nil || len(st.Unknowns()) != 0 || len(st.OpenSessions()) != 0 || len(st.Snapshots()) != 1 {
+			t.Errorf("unknown %v, snapshots %q, error %v", st.Unknowns(), names(st.Snapshots()), err)
+		}
+	})
+}
+
+// slowLister leaves a fate out of its listings, as a listing may that began before the fate was there.
+type slowLister struct {
+	Ops
+	without string
+}
+
+func (l *slowLister) List(ctx context.Context, prefix string) ([]store.Info, error) {
+	all, err := l.Ops.List(ctx, prefix)
+	return slices.DeleteFunc(all, func(i store.Info) bool { return strings.HasSuffix(i.Name, l.without) }), err
+}
+
+func TestAFateThatASlowListingLeavesOutIsNotMissed(t *testing.T) {
+	t.Parallel()
+	ms := mem.New()
+	r := newRepo(t, ms)
+	first, _ := begin(t, r)
+	commit(t, first, "first")
+	second, _ := begin(t, r)
+	commit(t, second, "second")
+	x := machine(t, ms, 4)
+	st, err := ListBy(t.Context(), x, &slowLister{steps(ms, x), first.ID().String()})
+	if err != nil || len(st.Alarms()) != 0 || len(st.Snapshots()) != 1 {
+		t.Errorf("alarms %v, snapshots %q, error %v", st.Alarms(), names(st.Snapshots()), err)
+	}
+	failing := steps(fault.New(ms, fault.Rule{Op: fault.Stat, Err: errs.New(errs.Unreachable, "x")}), x)
+	if _, err := ListBy(t.Context(), x, &slowLister{failing, first.ID().String()}); !errors.Is(err, errs.Unreachable) {
+		t.Errorf("error %v", err)
+	}
 }
