@@ -180,6 +180,10 @@ func (a *app) look(ctx context.Context, fn func(*vault, *view.View) error) error
 		a.out.warn(fmt.Sprintf("snapshot %s is missing, though %s names it", al.Session, al.NamedBy),
 			a.commandLine("nacre check")+" tells more")
 	}
+	if u := w.State().Unknowns(); len(u) > 0 {
+		a.out.warn(fmt.Sprintf("%d objects do not verify or are gone, the first is %s: %v", len(u), u[0].Path, u[0].Err),
+			a.commandLine("nacre check")+" tells which, and what they mean")
+	}
 	return fn(v, w)
 }
 
