@@ -5,7 +5,7 @@
 // same bytes, Delete and Flush repeat harmlessly, Get begins anew. Three things are not hidden:
 //
 //   - A PutIfAbsent that is made again may find its own object, stored by an attempt whose answer was lost. The wrapper
-//     does not guess: it returns errs.Exists together with Unclear, and the caller reads the object back.
+//     does not guess: it returns errs.Exists together with ErrUnclear, and the caller reads the object back.
 //   - A failure of the caller's own function (in Get and List) or content is never repeated.
 //   - A listing is held back until it is complete, so that a second attempt does not yield names twice; one of more
 //     than 65,536 names (about 10 MB) flows from there on, and a failure after that ends it.
@@ -26,9 +26,9 @@ import (
 	"github.com/nacre-backup/nacre/internal/store"
 )
 
-// Unclear is joined to the last error of a PutIfAbsent of which an earlier attempt got no answer: the object under the
+// ErrUnclear is joined to the last error of a PutIfAbsent of which an earlier attempt got no answer: the object under the
 // name may be this caller's own.
-var Unclear = errors.New("an earlier attempt got no answer")
+var ErrUnclear = errors.New("an earlier attempt got no answer")
 
 // maxHeld is how many names of a listing are held back.
 const maxHeld = 65536
@@ -288,7 +288,7 @@ func (p ifAbsent) PutIfAbsent(ctx context.Context, name string, c store.Content)
 		own := &content{Content: c}
 		err := own.judge(p.inner.PutIfAbsent(ctx, name, own))
 		if err != nil && earlier > 0 && !passing(err) {
-			return fmt.Errorf("%w (%w)", err, Unclear)
+			return fmt.Errorf("%w (%w)", err, ErrUnclear)
 		}
 		return err
 	})

@@ -135,10 +135,10 @@ func TestALostAnswerOfCreateIfAbsentIsNotGuessed(t *testing.T) {
 			t.Fatal("the extra is not offered")
 		}
 		err := p.PutIfAbsent(t.Context(), "fates/a", store.Bytes("mine"))
-		if !errors.Is(err, errs.Exists) || !errors.Is(err, retry.Unclear) {
+		if !errors.Is(err, errs.Exists) || !errors.Is(err, retry.ErrUnclear) {
 			t.Errorf("%s object first: %v", first, err)
 		}
-		if err := p.PutIfAbsent(t.Context(), "fates/a", store.Bytes("mine")); !errors.Is(err, errs.Exists) || errors.Is(err, retry.Unclear) {
+		if err := p.PutIfAbsent(t.Context(), "fates/a", store.Bytes("mine")); !errors.Is(err, errs.Exists) || errors.Is(err, retry.ErrUnclear) {
 			t.Errorf("without a lost answer: %v", err)
 		}
 	}
