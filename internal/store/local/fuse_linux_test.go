@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -39,6 +40,9 @@ func TestConformanceOnFileSystemsThatLackACall(t *testing.T) {
 		{"sync of files", faultfs.Refuse(syscall.EINVAL, "fsync"), true, DirectAuto},
 		{"everything that can be", faultfs.Refuse(syscall.EPERM, "link", "rename2", "fsync", "fsyncdir", "setattr", "xattr", "statfs"), false, DirectTry},
 	} {
+		if slow && c.atomic {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			mount.SetRule(c.rule)
 			storetest.Run(t, func(t *testing.T) store.Store {
@@ -106,19 +110,23 @@ func TestEachCallThatFailsOnceLeavesOnlyWholeObjects(t *testing.T) {
 		"lookup", "getattr", "mkdir", "unlink", "rmdir", "rename", "rename2", "link", "create", "open", "read", "write", "flush", "fsync",
 		"opendir", "readdir", "fsyncdir", "statfs",
 	}
+	step := 1
+	if slow {
+		step = 5
+	}
 	errnos := []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EACCES}
 	for i, op := range ops {
-		for n := 1; ; n++ {
+		for n := 1; ; n += step {
 			errno := errnos[(i+n)%len(errnos)]
 			mount.SetRule(nil)
 			dir := filepath.Join(mount.Dir, fmt.Sprint(counter.Add(1)))
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			fired := false
+			var fired atomic.Bool
 			mount.SetRule(func(c faultfs.Call) syscall.Errno {
 				if c.Op == op && c.N == n {
-					fired = true
+					fired.Store(true)
 					return errno
 				}
 				return 0
@@ -129,7 +137,7 @@ func TestEachCallThatFailsOnceLeavesOnlyWholeObjects(t *testing.T) {
 				told = script(t, s)
 				_ = s.Close() // a fault may strike here too
 			}
-			hit := fired
+			hit := fired.Load()
 			mount.SetRule(nil)
 			s, err = Open(t.Context(), dir, Options{})
 			if err != nil {
@@ -162,10 +170,10 @@ func TestAReadThatFailsIsNeverAnEmptyAnswer(t *testing.T) {
 	}
 	for _, op := range []string{"lookup", "getattr", "open", "read", "opendir", "readdir"} {
 		for n := 1; ; n++ {
-			fired := false
+			var fired atomic.Bool
 			mount.SetRule(func(c faultfs.Call) syscall.Errno {
 				if c.Op == op && c.N >= n {
-					fired = true
+					fired.Store(true)
 					return syscall.EIO
 				}
 				return 0
@@ -187,7 +195,7 @@ func TestAReadThatFailsIsNeverAnEmptyAnswer(t *testing.T) {
 					t.Errorf("%s fails from call %d: get %s = %d bytes, %v", op, n, name, got, err)
 				}
 			}
-			if !fired || n > 60 {
+			if !fired.Load() || n > 60 {
 				break
 			}
 		}

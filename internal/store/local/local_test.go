@@ -96,6 +96,9 @@ func TestConformanceOfSystemsThatLackACall(t *testing.T) {
 		"every sync and direct I/O": {lacking("sync", "direct"), true},
 		"all":                       {lacking("link", "noReplace", "sync", "direct"), false},
 	} {
+		if slow && name != "all" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T) store.Store {
