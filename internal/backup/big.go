@@ -35,8 +35,7 @@ type bigReader struct {
 	state *bigState
 	queue []*stripe // in the order of the file
 	free  [][]byte  // buffers of stripes that are done
-	made  int
-	most  int // stripes under way: one for each worker and one being read; with their buffers 4 MiB each
+	most  int       // stripes under way: one for each worker and one being read; with their buffers 4 MiB each
 }
 
 // big stores a big file or a stream: this worker reads and cuts, all of them store. It is read once: a disk image in
