@@ -127,7 +127,7 @@ func (r *bigReader) read(ctx context.Context, f source.File) error {
 		if !ok {
 			return fmt.Errorf("the source is no stream")
 		}
-		_, err := p.stretch(io.Reader(s), -1)
+		_, err := p.stretch(io.Reader(s), -1, true)
 		return err
 	}
 	return p.file(f, r.state.at, int64(r.o.entry.Size))

@@ -37,7 +37,7 @@ func (p *pieces) file(f source.File, from, size int64) error {
 		if start >= size {
 			return nil
 		}
-		short, err := p.stretch(io.NewSectionReader(f, start, end-start), end-start)
+		short, err := p.stretch(io.NewSectionReader(f, start, end-start), end-start, start > from || from == 0)
 		if err != nil || short {
 			return err
 		}
@@ -46,8 +46,9 @@ func (p *pieces) file(f source.File, from, size int64) error {
 	return nil
 }
 
-// stretch cuts n bytes of r, or all of r if n is below 0. It reports whether r had fewer.
-func (p *pieces) stretch(r io.Reader, n int64) (short bool, err error) {
+// stretch cuts n bytes of r, or all of r if n is below 0. It reports whether r had fewer. whole says that r stands at the
+// beginning of a stretch, not within one: a short stretch is then one chunk (docs/format/chunker.md).
+func (p *pieces) stretch(r io.Reader, n int64, whole bool) (short bool, err error) {
 	p.rest = p.rest[:0]
 	var got int64
 	for {
@@ -67,6 +68,9 @@ func (p *pieces) stretch(r io.Reader, n int64) (short bool, err error) {
 		}
 		var cuts []int
 		at := 0
+		if whole && eof && have > 0 && have <= p.chunker.Whole() && int64(have) == got {
+			cuts, at = append(cuts, have), have
+		}
 		for at < have {
 			c := p.chunker.Cut(buf[at:have], eof)
 			if c == 0 {

@@ -120,11 +120,46 @@ func TestPiecesOfAStreamEndWithItsEnd(t *testing.T) {
 			return nil
 		},
 	}
-	if _, err := p.stretch(&oneByte{b: content}, -1); err != nil || !bytes.Equal(got, content) {
+	if _, err := p.stretch(&oneByte{b: content}, -1, true); err != nil || !bytes.Equal(got, content) {
 		t.Fatalf("%v; %d bytes of %d", err, len(got), len(content))
 	}
 	broken := errors.New("broken pipe")
-	if _, err := p.stretch(&oneByte{b: content, fail: broken}, -1); !errors.Is(err, broken) {
+	if _, err := p.stretch(&oneByte{b: content, fail: broken}, -1, true); !errors.Is(err, broken) {
 		t.Fatalf("a stream that breaks off gave %v", err)
+	}
+}
+
+func TestShortStretchesAreOneChunk(t *testing.T) {
+	t.Parallel()
+	c, err := chunk.New([32]byte{7}, 16<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := int64(c.Whole())
+	content := make([]byte, 8*whole)
+	for i := range content {
+		content[i] = byte(i * i >> 7)
+	}
+	var cuts []int
+	p := pieces{
+		chunker: c, buffer: func() []byte { return make([]byte, 256<<10) }, read: func(int) {},
+		data: func(_ []byte, n []int) error { cuts = append(cuts, n...); return nil },
+		hole: func(int64) error { cuts = append(cuts, 0); return nil },
+	}
+	// Two stretches that may stay whole, then one that may not.
+	f := &holeyFile{data: content, islands: []island{{0, whole}, {whole + 10, whole + 20}, {2 * whole, 5 * whole}}}
+	if err := p.file(f, 0, 5*whole); err != nil {
+		t.Fatal(err)
+	}
+	if len(cuts) < 6 || cuts[0] != int(whole) || cuts[1] != 0 || cuts[2] != 10 || cuts[3] != 0 {
+		t.Errorf("cuts %v, want one chunk of %d, a hole, one of 10, a hole, and several", cuts, whole)
+	}
+	cuts = nil
+	if _, err := p.stretch(&oneByte{b: content[:whole]}, -1, true); err != nil || len(cuts) != 1 {
+		t.Errorf("a short stream has the chunks %v, %v", cuts, err)
+	}
+	cuts = nil
+	if err := p.file(&holeyFile{data: content, islands: []island{{0, 4 * whole}}}, 3*whole, 4*whole); err != nil || len(cuts) < 2 {
+		t.Errorf("the rest of a long stretch has the chunks %v, %v: it is no stretch of its own", cuts, err)
 	}
 }

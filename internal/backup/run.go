@@ -198,6 +198,12 @@ func (r *run) adopt(ctx context.Context, dead []session.Adopted) error {
 
 // main is the run itself.
 func (r *run) main(ctx context.Context) error {
+	select {
+	case <-r.o.Interrupt: // before anything was begun
+		r.stand(true)
+		return ErrInterrupted
+	default:
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	g, ctx := errgroup.WithContext(ctx)
