@@ -32,7 +32,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.all, "all", false, "a skipped test is a failure")
 	flag.BoolVar(&o.corpus, "corpus", false, "also the tests on the Linux kernel's source tree (Debian package "+corpusPackage+")")
-	flag.BoolVar(&o.race, "race", false, "with the race detector (needs a C compiler)")
+	flag.BoolVar(&o.race, "race", false, "the short form of the tests, with the race detector (needs a C compiler)")
 	flag.StringVar(&o.run, "run", "", "only the tests whose name matches this regular expression")
 	flag.Parse()
 	o.packages = flag.Args()
