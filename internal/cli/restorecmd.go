@@ -161,6 +161,9 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s files, %s directories, %s symlinks, %s others, %s to %s in %s\n", verb, units.Count(sum.Files), units.Count(sum.Dirs),
 		units.Count(sum.Symlinks), units.Count(sum.Others), units.Bytes(sum.Bytes), printable([]byte(f.target)), units.Duration(took))
+	if len(f.include)+len(f.iinclude) > 0 && sum.Files+sum.Symlinks+sum.Others+sum.Skipped+sum.Failed == 0 && sum.Dirs <= 1 {
+		a.out.warn("nothing in the snapshot matches --include", "patterns are of paths in the snapshot, as "+a.commandLine("nacre ls "+snapshot[:8])+" shows them")
+	}
 	if sum.Skipped > 0 {
 		fmt.Fprintf(&b, "%s were left as they are (--overwrite, --set-id and --devices say what is replaced or restored)\n", units.Count(sum.Skipped))
 	}
