@@ -404,8 +404,8 @@ func TestAnEmptyFolderGoesWithItsLastObject(t *testing.T) {
 			t.Errorf("after %d deletions: %v", i+1, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
-		t.Error(err)
+	if _, err := os.Stat(filepath.Join(dir, "data")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder above: %v", err)
 	}
 }
 

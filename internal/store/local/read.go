@@ -157,7 +157,7 @@ func (s *Store) Stat(ctx context.Context, name string) (store.Info, error) {
 	return store.Info{Name: name, Size: st.Size(), Modified: st.ModTime()}, nil
 }
 
-// Delete implements store.Store. Folders that become empty go too, but for those at the top.
+// Delete implements store.Store. Folders that become empty go too.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := store.CheckName(name); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 			return err
 		}
 		s.touched(name)
-		for dir := path.Dir(name); path.Dir(dir) != "."; dir = path.Dir(dir) {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if err := s.root.remove(dir); err != nil {
 				break // not empty, or not to be removed: both are fine
 			}
