@@ -272,7 +272,7 @@ func text(ts *testscript.TestScript, neg bool, args []string) {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
-		fmt.Fprintf(&b, "%d the user %x came from %d by way of %o and left\n", i, x>>40, x>>50, x&0xffff)
+		fmt.Fprintf(&b, "%s %d the user %x came from %d by way of %o and left\n", args[0], i, x>>40, x>>50, x&0xffff)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes()[:n], 0o644))
 }

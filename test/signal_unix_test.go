@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,8 +20,8 @@ import (
 
 var signalsByName = map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
 
-// signalled runs a program that writes to a repository, sends it a signal once it has opened a session there, so many
-// times, and compares its exit code: signalled REPO SIGNAL TIMES CODE program [args...]. What it said is in the file
+// signalled runs a program that writes to a repository, sends it a signal once it has opened a session there (and, but
+// for a stream, has written a part of a pack), so many times, and compares its exit code: signalled REPO SIGNAL TIMES CODE program [args...]. What it said is in the file
 // "said".
 func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 5 {
@@ -40,27 +42,34 @@ func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer func() { _ = in.Close() }()
 	ts.Check(cmd.Start())
-	killer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	killer := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer killer.Stop()
+	var ended atomic.Bool
+	done := make(chan error, 1) // one answer
+	go func() {
+		err := cmd.Wait()
+		ended.Store(true)
+		done <- err
+	}()
+	stream := slices.Contains(args, "--stdin")
 	for {
 		now, err := filepath.Glob(pattern)
 		ts.Check(err)
-		if len(now) > len(before) {
+		if len(now) > len(before) && (stream || packBegun(ts, args[0])) {
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
-		if cmd.Process.Signal(syscall.Signal(0)) != nil {
+		if ended.Load() {
 			break
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
 	times, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	for range times {
 		_ = cmd.Process.Signal(signalsByName[args[1]]) // it may have ended after the first
 		time.Sleep(20 * time.Millisecond)
 	}
-	err = cmd.Wait()
+	err = <-done
 	ts.Check(os.WriteFile(ts.MkAbs("said"), said.Bytes(), 0o600))
 	got := 0
 	var exit *exec.ExitError
@@ -70,6 +79,19 @@ func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[3] {
 		ts.Fatalf("exit code %d, want %s:\n%s", got, args[3], said.String())
 	}
+}
+
+// packBegun reports whether a pack with something in it is being written to the repository: a checkpoint then has
+// something to save.
+func packBegun(ts *testscript.TestScript, repo string) bool {
+	temps, err := filepath.Glob(filepath.Join(ts.MkAbs(repo), "+tmp", "*"))
+	ts.Check(err)
+	for _, path := range temps {
+		if info, err := os.Stat(path); err == nil && info.Size() >= 1<<20 {
+			return true
+		}
+	}
+	return false
 }
 
 // public makes a folder that an ordinary user can work in, with a copy of the program, and calls it by a variable:
