@@ -32,6 +32,7 @@ type dirCache struct {
 	mu    sync.Mutex
 	ring  dirHandle // the ring's next is the handle used last
 	count int
+	ended bool
 }
 
 func newDirCache() *dirCache {
@@ -50,6 +51,10 @@ func (c *dirCache) frontLocked(h *dirHandle) {
 // acquire returns the handle of a directory, which stays open until release.
 func (c *dirCache) acquire(n *node) (*dirHandle, error) {
 	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return nil, errEnded
+	}
 	if h := n.handle; h != nil {
 		h.pins++
 		h.unlink()
@@ -123,6 +128,16 @@ func (c *dirCache) closeAll() error {
 	}
 	return nil
 }
+
+// close gives all handles up for good.
+func (c *dirCache) close() error {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	return c.closeAll()
+}
+
+var errEnded = errors.New("open: the source is closed")
 
 var errReplaced = &classError{tree.ErrChanged, errors.New("open: the directory was replaced by another one")}
 

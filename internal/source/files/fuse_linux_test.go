@@ -4,12 +4,14 @@ package files
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -169,6 +171,41 @@ func TestAFileSystemThatGoesAwayLeavesErrorsAndTheWalkGoesOn(t *testing.T) {
 	}
 	if v.entries[top(other)+"sub/there"] == nil {
 		t.Error("the other root was not read")
+	}
+}
+
+func TestAFileSystemThatDoesNotAnswerDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	f := mountTree(t)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.On(func(op fusefs.Op, path string) {
+		if path == "b" && op == fusefs.ReadDir {
+			once.Do(func() { close(asked) })
+			<-answer
+		}
+	})
+	t.Cleanup(func() { close(answer) }) // before the file system is unmounted
+	s, err := New(Options{Roots: []string{f.Dir}, Walkers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	var last error
+	for _, err := range s.Entries(ctx) {
+		if n++; n == 2 { // the emission waits here, while the walker goes ahead
+			<-asked
+			cancel()
+		}
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Fatalf("the walk ended with %v", last)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

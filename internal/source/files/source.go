@@ -127,7 +127,7 @@ func (s *Source) skips(dev, ino uint64) bool {
 func (s *Source) onRootDevice(dev uint64) bool { return slices.Contains(s.rootDevs, dev) }
 
 // Close implements source.Source.
-func (s *Source) Close() error { return s.dirs.closeAll() }
+func (s *Source) Close() error { return s.dirs.close() }
 
 // ErrClass implements source.Source.
 func (s *Source) ErrClass(err error) tree.ErrClass { return ErrClass(err) }

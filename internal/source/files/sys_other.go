@@ -36,7 +36,7 @@ func (c *dirCache) acquire(n *node) (*dirHandle, error) {
 
 func (c *dirCache) release(*dirHandle) {}
 
-func (c *dirCache) closeAll() error { return nil }
+func (c *dirCache) close() error { return nil }
 
 // systemPath makes the system's path of a path from the top.
 func systemPath(p []byte) string {

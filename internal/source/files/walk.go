@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nacre-backup/nacre/internal/source"
 	"github.com/nacre-backup/nacre/internal/tree"
@@ -62,10 +63,33 @@ func (w *walk) start(ctx context.Context) (stop func()) {
 	return func() {
 		release()
 		w.end()
-		w.group.Wait()
+		w.join(ctx)
 		for _, t := range w.temps {
 			t.close()
 		}
+	}
+}
+
+// hungAfter is how long a walker may take to end once the context has ended.
+const hungAfter = time.Second
+
+// join waits for the walkers. When the context has ended it does not wait for one that a file system keeps in a system
+// call: such a walker ends by itself when the call returns, and touches nothing but memory of its own.
+func (w *walk) join(ctx context.Context) {
+	if ctx.Err() == nil {
+		w.group.Wait()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		w.group.Wait()
+		close(done)
+	}()
+	patience := time.NewTimer(hungAfter)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
 	}
 }
 
