@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -195,23 +196,16 @@ func TestACallThatFailsLeavesNoWrongFile(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					var mu sync.Mutex
-					count, hit := 0, false
+					var count atomic.Int64
 					double.SetRule(func(c faultfs.Call) syscall.Errno {
-						mu.Lock()
-						defer mu.Unlock()
-						if c.Op != op {
-							return 0
-						}
-						if count++; count == n {
-							hit = true
+						if c.Op == op && count.Add(1) == int64(n) {
 							return syscall.EIO
 						}
 						return 0
 					})
 					failed := restoreSome(s, content)
 					double.SetRule(nil)
-					if !hit {
+					if count.Load() < int64(n) {
 						break
 					}
 					hits++
