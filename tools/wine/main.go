@@ -1,0 +1,89 @@
+// Command wine runs the tests of the rooms as Windows programs, on a Linux machine, under Wine:
+//
+//	go run ./tools/wine            # every room
+//	go run ./tools/wine ./internal/osfile ./internal/store/...
+//
+// It installs Wine with apt-get if it is missing and it may, builds the test binaries for Windows, runs each in the
+// folder of its package with -test.short, and prints a line per room. What Wine cannot show stands in table.go with
+// its reason, and is printed. Wine is not Windows: a room that passes here may still fail there, for Wine keeps its
+// files in Linux's; but paths, drives, reserved names, attributes and open modes take Windows' way through the code.
+//
+// Without Wine, or where the time runs out, it says so and exits with 0: it never stands in the way. A test that fails
+// makes it exit with 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	limit := flag.Duration("time", 5*time.Minute, "how long everything may take")
+	verbose := flag.Bool("v", false, "print what the tests print")
+	flag.Parse()
+	packages := flag.Args()
+	if len(packages) == 0 {
+		packages = []string{"./internal/..."}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *limit)
+	defer cancel()
+	s, err := run(ctx, packages, *verbose)
+	if impossible := (*impossibleError)(nil); errors.As(err, &impossible) {
+		fmt.Println("not possible:", impossible.reason)
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "wine:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("%d rooms passed, %d failed, %d not possible\n", s.passed, s.failed, s.impossible)
+	if s.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// impossibleError tells why nothing can be shown on this machine.
+type impossibleError struct{ reason string }
+
+func (e *impossibleError) Error() string { return e.reason }
+
+// sums counts the rooms by how they ended.
+type sums struct{ passed, failed, impossible int }
+
+// run does the whole of it in a temporary folder.
+func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
+	var s sums
+	if err := install(ctx, os.Stdout); err != nil {
+		return s, err
+	}
+	tmp, err := os.MkdirTemp("", "nacre-wine-")
+	if err != nil {
+		return s, err
+	}
+	defer func() {
+		if err := os.RemoveAll(tmp); err != nil {
+			fmt.Fprintln(os.Stderr, "wine:", err)
+		}
+	}()
+	rooms, err := build(ctx, tmp, packages)
+	if err != nil {
+		return s, err
+	}
+	w, err := start(ctx, tmp)
+	defer w.stop()
+	if err != nil {
+		return s, err
+	}
+	for _, r := range rooms {
+		w.test(ctx, r, verbose, &s)
+	}
+	return s, nil
+}
