@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -58,6 +59,17 @@ func (e *impossibleError) Error() string { return e.reason }
 // sums counts the rooms by how they ended.
 type sums struct{ passed, failed, impossible int }
 
+func (s *sums) add(r result) {
+	switch r.verdict {
+	case "ok":
+		s.passed++
+	case "FAIL":
+		s.failed++
+	default:
+		s.impossible++
+	}
+}
+
 // run does the whole of it in a temporary folder.
 func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
 	var s sums
@@ -73,17 +85,37 @@ func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
 			fmt.Fprintln(os.Stderr, "wine:", err)
 		}
 	}()
-	rooms, err := build(ctx, tmp, packages)
+	rooms, err := find(ctx, packages)
 	if err != nil {
 		return s, err
+	}
+	changes, err := overlay(ctx, tmp)
+	if err != nil {
+		return s, &impossibleError{err.Error()}
 	}
 	w, err := start(ctx, tmp)
 	defer w.stop()
 	if err != nil {
 		return s, err
 	}
+	todo := make(chan room, len(rooms))
 	for _, r := range rooms {
-		w.test(ctx, r, verbose, &s)
+		todo <- r
 	}
+	close(todo)
+	var workers sync.WaitGroup
+	var printing sync.Mutex
+	for range 2 { // one builds while the other's tests wait for something
+		workers.Go(func() {
+			for r := range todo {
+				result := w.test(ctx, r, changes, verbose)
+				printing.Lock()
+				s.add(result)
+				fmt.Printf("%-5s %-18s %s\n", result.verdict, r.name, result.text)
+				printing.Unlock()
+			}
+		})
+	}
+	workers.Wait()
 	return s, nil
 }

@@ -92,7 +92,7 @@ func start(ctx context.Context, tmp string) (*prefix, error) {
 // run runs a Windows program in a folder, with nothing on its standard input, and returns what it prints.
 func (w *prefix) run(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
 	// A file, since Wine's own processes inherit the output and would hold a pipe open.
-	out, err := os.Create(filepath.Join(w.dir, "output"))
+	out, err := os.CreateTemp(w.dir, "output")
 	if err != nil {
 		return nil, err
 	}

@@ -17,22 +17,18 @@ import (
 // roomLimit is the time for the tests of one room; they take seconds.
 const roomLimit = 100 * time.Second
 
-// room is a package with tests, built for Windows.
+// room is a package with tests.
 type room struct {
-	name   string // under internal/, with slashes
-	dir    string
-	binary string
+	path string // of the package
+	name string // under internal/, with slashes
+	dir  string
 }
 
-// build makes the test binaries of all packages that have tests on Windows.
-func build(ctx context.Context, tmp string, packages []string) ([]room, error) {
+// find lists all packages that have tests on Windows.
+func find(ctx context.Context, packages []string) ([]room, error) {
 	list, err := goWindows(ctx, append([]string{"list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles"}, packages...))
 	if err != nil {
 		return nil, err
-	}
-	changes, err := overlay(ctx, tmp)
-	if err != nil {
-		return nil, &impossibleError{err.Error()}
 	}
 	var rooms []room
 	for d := json.NewDecoder(bytes.NewReader(list)); ; {
@@ -41,23 +37,15 @@ func build(ctx context.Context, tmp string, packages []string) ([]room, error) {
 			TestGoFiles, XTestGoFiles []string
 		}
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			break
+			return rooms, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("packages: %w", err)
 		}
-		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
-			continue
+		if len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
+			_, name, _ := strings.Cut(p.ImportPath, "/internal/")
+			rooms = append(rooms, room{path: p.ImportPath, name: name, dir: p.Dir})
 		}
-		_, name, _ := strings.Cut(p.ImportPath, "/internal/")
-		r := room{name: name, dir: p.Dir, binary: filepath.Join(tmp, strings.ReplaceAll(name, "/", "-")+".test.exe")}
-		if wholeRoom(name) == "" {
-			if _, err := goWindows(ctx, []string{"test", "-c", "-overlay", changes, "-o", r.binary, p.ImportPath}); err != nil {
-				return nil, err
-			}
-		}
-		rooms = append(rooms, r)
 	}
-	return rooms, nil
 }
 
 // goWindows runs the go command for Windows and returns what it prints.
@@ -77,46 +65,51 @@ func goWindows(ctx context.Context, args []string) ([]byte, error) {
 	return out, nil
 }
 
-// test runs the tests of a room and prints how they ended.
-func (w *prefix) test(ctx context.Context, r room, verbose bool, s *sums) {
+// result is how the tests of a room ended.
+type result struct {
+	verdict string // ok, FAIL or n/a
+	text    string
+}
+
+// test builds and runs the tests of a room.
+func (w *prefix) test(ctx context.Context, r room, changes string, verbose bool) result {
 	if reason := wholeRoom(r.name); reason != "" {
-		s.impossible++
-		fmt.Printf("n/a   %-18s %s\n", r.name, reason)
-		return
+		return result{"n/a", reason}
 	}
+	binary := filepath.Join(w.dir, strings.ReplaceAll(r.name, "/", "-")+".test.exe")
+	defer os.Remove(binary) // all together are large; the folder goes at the end anyway
+	_, err := goWindows(ctx, []string{"test", "-c", "-overlay", changes, "-o", binary, r.path})
 	if ctx.Err() != nil {
-		s.impossible++
-		fmt.Printf("n/a   %-18s the time was over\n", r.name)
-		return
+		return result{"n/a", "the time was over before it was built"}
+	}
+	if err != nil {
+		return result{"FAIL", err.Error()}
 	}
 	args := []string{"-test.short", "-test.v", "-test.timeout=" + roomLimit.String()}
 	if skip := skips(r.name); skip != "" {
 		args = append(args, "-test.skip="+skip)
 	}
 	begin := time.Now()
-	out, err := w.run(ctx, r.dir, r.binary, args...)
-	text := string(out)
-	if verbose {
-		fmt.Print(text)
-	}
+	out, err := w.run(ctx, r.dir, binary, args...)
 	took := time.Since(begin).Round(time.Second)
+	text := string(out)
 	passed, skipped := strings.Count("\n"+text, "\n--- PASS: "), strings.Count("\n"+text, "\n--- SKIP: ")
 	switch {
 	case ctx.Err() != nil:
-		s.impossible++
-		fmt.Printf("n/a   %-18s the time was over\n", r.name)
+		return result{"n/a", "the time was over"}
 	case err != nil || !strings.HasSuffix(text, "PASS\n") || passed == 0:
-		s.failed++
-		fmt.Printf("FAIL  %-18s %v after %v\n%s", r.name, err, took, complaint(text))
-	default:
-		s.passed++
-		fmt.Printf("ok    %-18s %3d tests passed, %d skipped, %v\n", r.name, passed, skipped, took)
-		for _, e := range table {
-			if e.room == r.name {
-				fmt.Printf("      not possible: %s: %s\n", e.test, e.reason)
-			}
+		return result{"FAIL", fmt.Sprintf("%v after %v\n%s", err, took, complaint(text))}
+	}
+	if verbose {
+		fmt.Print(text)
+	}
+	said := fmt.Sprintf("%3d tests passed, %d skipped, %v", passed, skipped, took)
+	for _, e := range table {
+		if e.room == r.name {
+			said += fmt.Sprintf("\n      not possible: %s: %s", e.test, e.reason)
 		}
 	}
+	return result{"ok", said}
 }
 
 // complaint returns what a failed room printed, without the tests that passed and not without end.
