@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/clock"
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/osfile"
 )
 
 // state is this machine's memory of a repository: small files in a folder that only its owner can read. All of them
@@ -43,7 +45,11 @@ func (s *state) load(name string) ([]byte, error) {
 		return s.memory[name], nil
 	}
 	path := filepath.Join(s.dir, name)
-	f, err := os.Open(path)
+	var f *os.File
+	err := osfile.Patiently(func() (err error) {
+		f, err = os.Open(path)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -58,14 +64,19 @@ func (s *state) load(name string) ([]byte, error) {
 	if info.Size() > maxState {
 		return nil, errs.New(errs.Corrupt, "state file %s has %d bytes", path, info.Size())
 	}
-	b, err := os.ReadFile(path)
+	b, err := io.ReadAll(io.LimitReader(f, maxState))
 	if err != nil {
 		return nil, fmt.Errorf("read the state file %s: %w", path, err)
 	}
 	return b, nil
 }
 
-func (s *state) save(name string, data []byte) error { return s.write(name, data, os.Rename) }
+func (s *state) save(name string, data []byte) error { return s.write(name, data, rename) }
+
+// rename replaces a file that another process may be reading at the moment.
+func rename(from, to string) error {
+	return osfile.Patiently(func() error { return os.Rename(from, to) })
+}
 
 // create writes a file unless it is there: exists says that it was.
 func (s *state) create(name string, data []byte) (exists bool, err error) {
@@ -82,14 +93,14 @@ func (s *state) create(name string, data []byte) (exists bool, err error) {
 		err := os.Link(from, to)
 		if err == nil || errors.Is(err, fs.ErrExist) {
 			// The other name goes away whatever came of it.
-			return errors.Join(err, os.Remove(from))
+			return errors.Join(err, osfile.Patiently(func() error { return os.Remove(from) }))
 		}
 		// A file system without hard links: the check and the rename are two steps, and what two processes lose by
 		// that is one enrolment.
 		if _, err := os.Lstat(to); err == nil {
 			return errors.Join(fs.ErrExist, os.Remove(from))
 		}
-		return os.Rename(from, to)
+		return rename(from, to)
 	})
 	if errors.Is(err, fs.ErrExist) {
 		return true, nil
