@@ -121,6 +121,9 @@ func complaint(text string) string {
 		if strings.HasPrefix(word, "--- PASS") || strings.HasPrefix(word, "--- SKIP") || strings.HasPrefix(word, "=== ") {
 			continue
 		}
+		if len(line) > 400 {
+			line = line[:400] + "..."
+		}
 		kept = append(kept, line)
 	}
 	if text = strings.Join(kept, "\n"); len(text) > most {
