@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,11 +23,13 @@ type room struct {
 	path string // of the package
 	name string // under internal/, with slashes
 	dir  string
+
+	rapid bool // has tests of properties
 }
 
 // find lists all packages that have tests on Windows.
 func find(ctx context.Context, packages []string) ([]room, error) {
-	list, err := goWindows(ctx, append([]string{"list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles"}, packages...))
+	list, err := goWindows(ctx, append([]string{"list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles,TestImports,XTestImports"}, packages...))
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +38,7 @@ func find(ctx context.Context, packages []string) ([]room, error) {
 		var p struct {
 			ImportPath, Dir           string
 			TestGoFiles, XTestGoFiles []string
+			TestImports, XTestImports []string
 		}
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return rooms, nil
@@ -43,7 +47,10 @@ func find(ctx context.Context, packages []string) ([]room, error) {
 		}
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
 			_, name, _ := strings.Cut(p.ImportPath, "/internal/")
-			rooms = append(rooms, room{path: p.ImportPath, name: name, dir: p.Dir})
+			rooms = append(rooms, room{
+				path: p.ImportPath, name: name, dir: p.Dir,
+				rapid: slices.Contains(append(p.TestImports, p.XTestImports...), "pgregory.net/rapid"),
+			})
 		}
 	}
 }
@@ -86,6 +93,9 @@ func (w *prefix) test(ctx context.Context, r room, changes string, verbose bool)
 		return result{"FAIL", err.Error()}
 	}
 	args := []string{"-test.short", "-test.v", "-test.timeout=" + roomLimit.String()}
+	if r.rapid {
+		args = append(args, "-rapid.nofailfile") // it would lie among the sources
+	}
 	if skip := skips(r.name); skip != "" {
 		args = append(args, "-test.skip="+skip)
 	}
