@@ -79,7 +79,9 @@ func TestATreeDeeperThanAnyPathIsReadWithFewHandles(t *testing.T) {
 			if len(files) != c.levels {
 				t.Fatalf("%d files, want %d", len(files), c.levels)
 			}
-			if most > maxHandles+4*2 {
+			// The listing of descriptors is not of one moment: what is closed and opened meanwhile may count twice. A
+			// walk that keeps its ancestors open would have thousands.
+			if most > 2*maxHandles {
 				t.Errorf("%d directories were open at once", most)
 			}
 			for i, it := range files {
