@@ -124,7 +124,7 @@ func (s *Session) orphans(ctx context.Context, st *State, sid id.Session) ([]rec
 			if err != nil || gone[keyOf(p)] || st.Condemned(p) || st.Usable(p) {
 				continue
 			}
-			info, err := s.ops.Stat(ctx, i.Name)
+			info, err := s.ops.Stat(ctx, i.Name) // the flush of the commit then makes it durable: the dead one may not have flushed
 			if errors.Is(err, errs.NotFound) {
 				continue
 			}

@@ -49,7 +49,8 @@ type Store interface {
 	// try (by a retrying wrapper) and must then start anew. fn's error is returned as it is.
 	Get(ctx context.Context, name string, r Range, fn func(io.Reader) error) error
 
-	// Stat returns the size of an object, or errs.NotFound.
+	// Stat returns the size of an object, or errs.NotFound. An object that it saw is durable after the next Flush,
+	// whoever put it.
 	Stat(ctx context.Context, name string) (Info, error)
 
 	// List calls fn for each object whose name starts with prefix, which is empty or ends with a slash, in no

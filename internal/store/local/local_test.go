@@ -359,6 +359,26 @@ func TestAFailedSyncOfAFolderFailsEveryLaterFlush(t *testing.T) {
 	}
 }
 
+func TestWhatAnotherProcessLeftIsMadeDurableOnceItWasSeen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := open(t, dir, Options{}).Put(t.Context(), "data/dead/a", store.Bytes("x")); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, Options{}) // the first one never flushed
+	var synced []string
+	s.sys.syncDir = func(f *os.File) error { synced = append(synced, f.Name()); return nil }
+	if _, err := s.Stat(t.Context(), "data/dead/a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(synced) != 3 {
+		t.Errorf("synced %q, not the folder of the pack and the two above", synced)
+	}
+}
+
 func TestACallThatHangsDoesNotHoldItsCaller(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir(), Options{})

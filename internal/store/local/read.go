@@ -145,7 +145,8 @@ func (r *reader) read(p []byte) (int, error) {
 	return copy(p, (*g.buf)[:g.n]), g.err
 }
 
-// Stat implements store.Store.
+// Stat implements store.Store. What was seen is durable after the next Flush, whoever wrote it: a run that takes the packs
+// of a dead one over must not rest on names that died with that one's Flush.
 func (s *Store) Stat(ctx context.Context, name string) (store.Info, error) {
 	if err := store.CheckName(name); err != nil {
 		return store.Info{}, err
@@ -154,6 +155,7 @@ func (s *Store) Stat(ctx context.Context, name string) (store.Info, error) {
 	if err != nil {
 		return store.Info{}, s.fail("stat", name, err)
 	}
+	s.touched(name)
 	return store.Info{Name: name, Size: st.Size(), Modified: st.ModTime()}, nil
 }
 
