@@ -110,7 +110,7 @@ func (r *run) place(ctx context.Context, o *op) error {
 		e = o.old.Entry()
 		err = r.builder.Add(ctx, o.dir, e)
 	case addStale:
-		o.entry = *o.old.Entry()
+		o.entry = *r.kept(ctx, o)
 		e.Flags |= tree.Stale
 		e.ErrClass = o.class
 		if o.err != nil {

@@ -591,6 +591,34 @@ func bigFileGoesOn(t *testing.T, at, most int64) {
 	}
 }
 
+func TestPartOfAFileDoesNotTakeThePlaceOfTheWholeThatCannotBeSeen(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.src.write("d/big", noise(9, 6*testBig))
+	b.backup()
+	whole := b.src.nodes["d/big"].content
+	b.src.write("d/big", noise(10, 6*testBig))
+	stop := make(chan struct{})
+	o := b.options()
+	o.Interrupt = stop
+	o.Counters = &event.Counters{}
+	counters := o.Counters
+	o.Open = func(context.Context) (source.Source, error) {
+		return &watched{memSource: b.src, at: 3 * testBig, fn: func() { close(stop) }, counters: counters}, nil
+	}
+	if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
+		t.Fatal(err)
+	}
+	b.src.nodes["d"].list = syscall.EACCES
+	if sum := b.backup(); sum.ResumedFrom.IsZero() {
+		t.Fatal("not resumed from the checkpoint")
+	}
+	f := b.read("latest")["d/big"]
+	if f.entry == nil || f.entry.Flags&tree.Stale == 0 || f.entry.Flags&tree.Partial != 0 || !bytes.Equal(f.content, whole) {
+		t.Errorf("the last good copy was lost: %+v", f.entry)
+	}
+}
+
 // watched calls fn when more than at bytes were read.
 type watched struct {
 	*memSource

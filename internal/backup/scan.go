@@ -132,7 +132,7 @@ func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
 	}
 	if old.Ok() {
 		o.old = old.Retain()
-		o.resume = resumable(it.Entry, old.Entry())
+		o.resume = resumable(it.Entry, old.Entry()) && lastChange(it.Entry).Less(s.believed(it))
 	}
 	if it.Entry.Type != tree.File {
 		return o
@@ -180,11 +180,19 @@ func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
 	if e.Mode != old.Mode || e.UID != old.UID || e.GID != old.GID {
 		return false
 	}
-	last := e.ChangeTime
-	if last.IsZero() {
-		last = e.ModTime
+	last := lastChange(e)
+	if o.Moved { // it is the complete parent's, whatever the key
+		return last.Less(s.since[1])
 	}
 	return last.Less(s.believed(it))
+}
+
+// lastChange is when an entry was changed last, as far as its file system tells.
+func lastChange(e *tree.Entry) tree.Time {
+	if e.ChangeTime.IsZero() {
+		return e.ModTime
+	}
+	return e.ChangeTime
 }
 
 // doubted reports whether a check found a blob of the entry damaged or missing: then it is read again, whatever its times

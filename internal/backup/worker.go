@@ -452,6 +452,20 @@ func (r *run) lastGood(ctx context.Context, o *op) *tree.Entry {
 	return e
 }
 
+// kept returns what stays of an entry that the parents have and the source does not show: the whole of a file rather
+// than the part that a checkpoint has.
+func (r *run) kept(ctx context.Context, o *op) *tree.Entry {
+	old := o.old.Entry()
+	if old.Flags&tree.Partial == 0 || r.complete.IsZero() {
+		return old
+	}
+	e, err := r.parents[len(r.parents)-1].Tree.Lookup(ctx, tree.JoinPath(nil, o.dir, old.Name))
+	if err != nil || e.Type != old.Type {
+		return old
+	}
+	return e
+}
+
 // clip shortens an error's text to what an entry holds.
 func clip(s string) string {
 	const most = 255
