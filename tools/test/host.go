@@ -57,7 +57,9 @@ func look() host {
 	if path, err := exec.LookPath("sudo"); err == nil && !h.root {
 		h.sudo = exec.Command(path, "-n", "true").Run() == nil
 	}
-	h.fuse = exists("/dev/fuse")
+	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err == nil {
+		h.fuse = f.Close() == nil
+	}
 	h.loop = exists("/dev/loop-control")
 	return h
 }
@@ -65,6 +67,13 @@ func look() host {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// lacks reports whether the reason of a skip names something that this machine has not got and that no package brings.
+func (h host) lacks(reason string) bool {
+	return strings.Contains(reason, "FUSE") && !h.fuse ||
+		strings.Contains(reason, "loop") && !h.loop ||
+		strings.Contains(reason, "root") && !h.root
 }
 
 func (h host) String() string {
