@@ -82,6 +82,8 @@ func parse(text string) ([]mutation, error) {
 	var into *string
 	for n, line := range strings.Split(text, "\n") {
 		switch {
+		case line == "<<<<" && into != nil:
+			return nil, fmt.Errorf("line %d: the mutation %q is not closed", n+1, m.what)
 		case line == "<<<<":
 			into = &m.old
 		case line == "====" && into == &m.old:
