@@ -54,13 +54,15 @@ func Open(ctx context.Context, o OpenOptions) (*Repo, error) {
 	}
 	r.boot = boot
 	r.state = newState(stateDir(o.StateDir, o.StateRoot, boot.Repository))
+	// The memory is read before the keyring: another process of this machine may add to both meanwhile.
+	memory, memoryErr := r.state.load(ringFile)
 	if err := r.unlock(ctx, o.Credential); err != nil {
 		return nil, err
 	}
 	if err := r.checkBoot(ctx, raw); err != nil {
 		return nil, err
 	}
-	if err := r.checkMemory(); err != nil {
+	if err := r.checkMemory(memory, memoryErr); err != nil {
 		return nil, err
 	}
 	if err := r.remember(); err != nil {

@@ -290,8 +290,7 @@ func (r *Repo) remember() error {
 
 // checkMemory refuses a keyring older than the one this machine saw: whoever keeps the store would bring back a
 // revoked writer or a removed slot. A memory that cannot be read is no memory.
-func (r *Repo) checkMemory() error {
-	b, err := r.state.load(ringFile)
+func (r *Repo) checkMemory(b []byte, err error) error {
 	if err != nil {
 		r.warn("whether the keyring is as new as it was cannot be told: %w", err)
 		return nil
