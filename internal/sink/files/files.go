@@ -16,7 +16,8 @@
 //
 // The order for a file is: content, size, owner, extended attributes, times, ACL, mode. So a set-id bit is never on a
 // file with the wrong owner, and it is dropped if the owner could not be set. Immutable and append-only flags come
-// last of all, at Close, since links to such files cannot be made. One syncfs for each file system ends the run.
+// last of all, at Close, since links to such files cannot be made. One syncfs for each file system ends the run,
+// or one sync of all where that cannot be had.
 //
 // Set-id bits and capabilities of files, and devices, are restored on request only. What a system or an ordinary user
 // cannot restore (owners above all) is no error but a Loss, counted by attribute.

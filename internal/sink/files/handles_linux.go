@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/nacre-backup/nacre/internal/errs"
 )
 
 // The bounds of the cache and of one step of opening.
@@ -40,19 +38,21 @@ type handles struct {
 	root    *handle // always open, not in the cache
 	openat2 bool
 
-	mu   sync.Mutex
-	open map[string]*handle
-	ring handle // its head
-	devs map[uint64]int
+	mu     sync.Mutex
+	open   map[string]*handle
+	ring   handle          // its head
+	devs   map[uint64]int  // a descriptor in each of them
+	closed map[uint64]bool // file systems in which no directory could be opened for reading so far
+	more   bool            // there are more than maxDevices
 }
 
-// maxDevices bounds the file systems that get a syncfs of their own at the end.
+// maxDevices bounds the file systems that get a syncfs of their own at the end. With more of them, all are synced at once.
 const maxDevices = 64
 
 func (c *handles) init(root int) error {
 	c.open = make(map[string]*handle, maxHandles)
 	c.ring.prev, c.ring.next = &c.ring, &c.ring
-	c.devs = make(map[uint64]int)
+	c.devs, c.closed = make(map[uint64]int), make(map[uint64]bool)
 	c.root = &handle{fd: root, refs: 1}
 	if err := c.root.inspect(); err != nil {
 		return err
@@ -179,9 +179,7 @@ func (c *handles) insert(h *handle) (*handle, error) {
 		c.useLocked(other)
 		return other, unix.Close(h.fd)
 	}
-	if err := c.noteDeviceLocked(h); err != nil {
-		return nil, errors.Join(err, unix.Close(h.fd))
-	}
+	c.noteDeviceLocked(h)
 	var err error
 	for old := c.ring.prev; len(c.open) >= maxHandles && old != &c.ring; {
 		prev := old.prev
@@ -197,24 +195,32 @@ func (c *handles) insert(h *handle) (*handle, error) {
 	return h, err
 }
 
-// noteDeviceLocked keeps one handle of each file system below the target other than the target's own.
-func (c *handles) noteDeviceLocked(h *handle) error {
+// noteDeviceLocked keeps a descriptor in each file system below the target other than the target's own, for the sync at
+// the end. Where it cannot have one the end is a sync of everything, which is no reason not to restore.
+func (c *handles) noteDeviceLocked(h *handle) {
 	if h.dev == c.root.dev {
-		return nil
+		return
 	}
 	if _, ok := c.devs[h.dev]; ok {
-		return nil
+		return
 	}
 	if len(c.devs) == maxDevices {
-		return errs.New(errs.Unsupported, "more than %d file systems are mounted below the target", maxDevices)
+		c.more = true
+		return
 	}
-	// syncfs needs a descriptor that is not O_PATH.
+	// syncfs needs a descriptor that is not O_PATH, which a directory that may not be read does not give; another of that
+	// file system may.
 	fd, err := unix.Openat(h.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open directory %q for the sync at the end: %w", h.path, kind(err))
+		if len(c.closed) == maxDevices {
+			c.more = true
+		} else {
+			c.closed[h.dev] = true
+		}
+		return
 	}
 	c.devs[h.dev] = fd
-	return nil
+	delete(c.closed, h.dev)
 }
 
 func (c *handles) put(h *handle) {
@@ -266,6 +272,9 @@ func (c *handles) openBeneath(at int, rel string, flags int) (int, error) {
 
 // sync makes everything durable that was written through the handles.
 func (c *handles) sync() error {
+	if len(c.closed) > 0 || c.more {
+		unix.Sync() // of every file system; it tells no errors, so that the others are asked as well
+	}
 	err := unix.Syncfs(c.root.fd)
 	for _, fd := range c.devs {
 		err = errors.Join(err, unix.Syncfs(fd))
