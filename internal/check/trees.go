@@ -137,30 +137,37 @@ func (w *walk) lostPage(ctx context.Context, l *tree.LostError) error {
 
 // leaf checks the entries of one leaf.
 func (w *walk) leaf(ctx context.Context, r tree.Ref) error {
-	cur := tree.Tree{Root: r, Pages: w.c.pages}.Cursor()
-	defer cur.Close()
-	for {
-		more, err := cur.Next(ctx)
-		var lost *tree.LostError
-		switch {
-		case errors.As(err, &lost):
-			return w.lostPage(ctx, lost)
-		case err != nil:
-			return err
-		case !more:
-			return nil
-		}
+	lost := func(l *tree.LostError) error { return w.lostPage(ctx, l) }
+	return w.c.readLeaf(ctx, r, lost, func(cur *tree.Cursor) error {
 		w.c.entries.Add(1)
 		w.c.o.Counters.Entries.Add(1)
 		blobs, err := w.lostBlobs(ctx, cur.Entry())
-		if err != nil {
+		if err != nil || len(blobs) == 0 {
 			return err
 		}
-		if len(blobs) > 0 {
-			w.c.mu.Lock()
-			w.bad[r.ID], w.c.lost = true, true
-			w.c.missed = append(w.c.missed, blobs...)
-			w.c.mu.Unlock()
+		w.c.mu.Lock()
+		w.bad[r.ID], w.c.lost = true, true
+		w.c.missed = append(w.c.missed, blobs...)
+		w.c.mu.Unlock()
+		return nil
+	})
+}
+
+// readLeaf calls fn at each entry of a leaf, or lost if the leaf cannot be read.
+func (c *checker) readLeaf(ctx context.Context, r tree.Ref, lost func(*tree.LostError) error, fn func(*tree.Cursor) error) error {
+	cur := tree.Tree{Root: r, Pages: c.pages}.Cursor()
+	defer cur.Close()
+	for {
+		more, err := cur.Next(ctx)
+		var l *tree.LostError
+		switch {
+		case errors.As(err, &l):
+			return lost(l)
+		case err != nil || !more:
+			return err
+		}
+		if err := fn(cur); err != nil {
+			return err
 		}
 	}
 }
@@ -351,19 +358,8 @@ func name(k tree.Key) string {
 }
 
 func (a *attribution) leaf(ctx context.Context, r tree.Ref) error {
-	cur := tree.Tree{Root: r, Pages: a.c.pages}.Cursor()
-	defer cur.Close()
-	for {
-		more, err := cur.Next(ctx)
-		var lost *tree.LostError
-		switch {
-		case errors.As(err, &lost):
-			return a.page(ctx, lost)
-		case err != nil:
-			return err
-		case !more:
-			return nil
-		}
+	lost := func(l *tree.LostError) error { return a.page(ctx, l) }
+	return a.c.readLeaf(ctx, r, lost, func(cur *tree.Cursor) error {
 		blobs, err := a.c.walk.lostBlobs(ctx, cur.Entry())
 		if err != nil {
 			return err
@@ -374,5 +370,6 @@ func (a *attribution) leaf(ctx context.Context, r tree.Ref) error {
 				d.need(a.s.ID, a.s.Record.Time).file(path)
 			}
 		}
-	}
+		return nil
+	})
 }
