@@ -394,6 +394,38 @@ func TestAPackThatAFateSaysIsGoneIsNotMissing(t *testing.T) {
 	}
 }
 
+func TestOnlyARescueSaysThatAPackIsGone(t *testing.T) {
+	t.Parallel()
+	e, _, b := example(t)
+	signer, err := e.repo.Writer(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	liar := id.Session{4, 5, 6}
+	fate := record.Fate{
+		Path: record.FatePath(0, liar), Writer: signer.Writer(), Session: liar, Kind: record.Compaction, Gone: b.Fate.Packs,
+		Sequence: b.Fate.Sequence + 1, Heads: []record.Head{{Session: b.ID, Hash: b.Fate.Hash}}, Time: 2,
+	}
+	outer, err := fate.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := e.repo.SealControl(context.Background(), crypt.ClassFate, fate.Path, outer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mem.Set(fate.Path, object)
+	e.mem.Set(record.DupPath(fate.Path), object)
+	if r := mustRun(t, e.mem.Clone(), Options{}); !r.OK() {
+		t.Errorf("found %s", list(r))
+	}
+	lost := packs(b, 'D')[0]
+	e.mem.Lose(lost)
+	if d := find(t, mustRun(t, e.mem, Options{}), lost); len(d.Needs) == 0 || d.Healed {
+		t.Errorf("found %+v", d)
+	}
+}
+
 func TestGarbageIsNoDamage(t *testing.T) {
 	t.Parallel()
 	e, _, _ := example(t)

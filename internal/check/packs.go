@@ -22,7 +22,8 @@ import (
 	"github.com/nacre-backup/nacre/internal/units"
 )
 
-// count finds the packs that count: those that committed fates list, without those that a fate says are gone.
+// count finds the packs that count: those that committed fates list, without those that a rescue fate says are gone. What
+// other fates say is gone means nothing (FORMAT.md section 16.2), or any writer could hide that a pack is missing.
 func count(st *session.State) (map[record.Pack]bool, error) {
 	packs, gone := map[record.Pack]bool{}, map[string]bool{}
 	err := st.Fates(func(f *session.Fate) error {
@@ -32,8 +33,10 @@ func count(st *session.State) (map[record.Pack]bool, error) {
 		for _, p := range f.Packs {
 			packs[p] = true
 		}
-		for _, p := range f.Gone {
-			gone[p.Path()] = true
+		if f.Kind == record.Rescue {
+			for _, p := range f.Gone {
+				gone[p.Path()] = true
+			}
 		}
 		return nil
 	})
