@@ -174,8 +174,13 @@ func (c *checker) sessions(ctx context.Context) error {
 			c.add(path, errs.New(errs.NotFound, "it is gone, and %s names it", a.NamedBy))
 		}
 	}
-	if open := c.state.OpenSessions(); len(open) > 0 {
-		c.note("%d sessions have no fate: they are at work, or were cut off", len(open))
+	open := c.state.OpenSessions()
+	writing := slices.DeleteFunc(slices.Clone(open), func(o *session.Open) bool { return o.Record != nil && o.Record.Use == record.Read })
+	if len(writing) > 0 {
+		c.note("%d sessions have no fate: they are at work, or were cut off", len(writing))
+	}
+	if n := len(open) - len(writing); n > 0 {
+		c.note("%d read sessions are there: their restores are at work, or were cut off", n)
 	}
 	unconfirmed := 0
 	if err := c.state.Fates(func(f *session.Fate) error {

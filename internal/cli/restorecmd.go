@@ -97,7 +97,7 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 		}
 		o := restore.Options{
 			SubPath: path, Select: choose, StripComponents: f.strip, DryRun: f.dryRun, Verify: f.verify, Sparse: f.sparse,
-			Events: a.event, Counters: &event.Counters{},
+			Program: programName(), Events: a.event, Counters: &event.Counters{},
 		}
 		start := a.p.Clock.Now()
 		a.startProgress(o.Counters)

@@ -20,6 +20,9 @@
 // entries it held, and the range is named. Whatever is missing in the end is in the Summary, which then says
 // Incomplete. Hard links are joined where both the group and the content are equal, never by the group alone.
 //
+// A read session pins the snapshot while it is being restored, where one can be had (session.Reading); a dry run has
+// none. A pack that a pruner has deleted meanwhile is looked for where the newest listing says.
+//
 // # Memory
 //
 // Two windows (about 16 MiB of pieces and the leaves of their entries, 32 MiB as a rule), a segment and its fetched
@@ -61,6 +64,8 @@ type Options struct {
 	Sparse bool
 	// Workers is how many goroutines fetch, decode and write; 0 stands for GOMAXPROCS.
 	Workers int
+	// Program is the name and version of the program, for the read session.
+	Program string
 
 	Events   event.Func
 	Counters *event.Counters // nil: none

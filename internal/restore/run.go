@@ -13,6 +13,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/event"
+	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/sink"
 	"github.com/nacre-backup/nacre/internal/tree"
@@ -43,8 +44,14 @@ type run struct {
 func Run(ctx context.Context, v *view.View, snap *session.Snapshot, to sink.Sink, o Options) (*Summary, error) {
 	r := &run{o: o, v: v, to: to}
 	err := r.prepare(snap)
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.DryRun:
 		err = r.work(ctx)
+	default:
+		err = session.Reading(ctx, v.Repo(), v.State(), session.BeginOptions{
+			Pins: []id.Session{snap.ID}, Program: o.Program,
+		}, r.work)
 	}
 	if to != nil {
 		err = errors.Join(err, r.close(ctx))

@@ -153,6 +153,9 @@ func (s *Session) put(ctx context.Context, era uint32, pins []id.Session) (*Sess
 		return nil, err
 	}
 	if err := s.ops.Put(ctx, n.rec.Path, b); err == nil {
+		if n.rec.Use == record.Read {
+			return n, nil // it is of no use once the power is gone, and its reader with it
+		}
 		err = s.ops.Flush(ctx)
 		if err == nil {
 			return n, nil

@@ -191,7 +191,7 @@ func (s *State) Heads() []record.Head { return s.heads }
 // Sequence is the largest sequence number of a committed fate.
 func (s *State) Sequence() uint64 { return s.sequence }
 
-// OpenSessions lists the sessions without a fate.
+// OpenSessions lists the sessions without a fate, read sessions among them.
 func (s *State) OpenSessions() []*Open {
 	var out []*Open
 	for sid, o := range s.sessions {
