@@ -61,7 +61,8 @@ type Store interface {
 	// Delete removes an object. Deleting what is not there succeeds.
 	Delete(ctx context.Context, name string) error
 
-	// Close releases what the store holds. No other method may be called after it.
+	// Close releases what the store holds. No other method may be called after it. It has no context: it waits a few
+	// seconds at most for calls that were given up and do not come back, and is errs.Unreachable then.
 	Close() error
 }
 

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/osfile"
@@ -50,14 +51,12 @@ const (
 
 // Store is a folder of objects.
 type Store struct {
-	dir    string // absolute
-	root   folder
-	id     os.FileInfo // of the folder when it was opened
-	top    *os.File    // the folder itself, for the calls that os.Root lacks
-	local  bool        // a disk of this machine: its calls do not hang
-	direct Direct
-	sys    system
-	busy   sync.WaitGroup // calls into the kernel that outlive the method that made them
+	dir string // absolute
+	handles
+	direct   Direct
+	sys      system
+	busy     sync.WaitGroup // calls into the kernel that outlive the method that made them
+	patience time.Duration  // of Close
 
 	setup    sync.Mutex
 	prepared bool // the folder of temporary files is there, and can is known
@@ -70,34 +69,56 @@ type Store struct {
 	lost   error           // a failed sync: what it should have saved may be gone, and no later sync can tell
 }
 
+// handles are what a store holds open.
+type handles struct {
+	root  folder
+	id    os.FileInfo // of the folder when it was opened
+	top   *os.File    // the folder itself, for the calls that os.Root lacks
+	local bool        // a disk of this machine: its calls do not hang
+}
+
+func (h handles) close() error { return errors.Join(h.top.Close(), h.root.close()) }
+
 // Open opens the folder.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	return openBy(ctx, dir, o, kernel)
+}
+
+func openBy(ctx context.Context, dir string, o Options, sys system) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	if o.Create {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, hint(fmt.Errorf("make folder: %w", osfile.Classify(err)), dir)
+	s := &Store{dir: dir, direct: o.Direct, sys: sys, patience: patience, dirty: map[string]bool{}}
+	s.handles, err = ask(ctx, s, func() (handles, error) {
+		if o.Create {
+			if err := makeFolder(dir, &sys); err != nil {
+				return handles{}, hint(fmt.Errorf("make folder: %w", osfile.Classify(err)), dir)
+			}
 		}
+		return openHandles(dir)
+	}, func(h handles) { _ = h.close() }) // opened for reading, and nobody waits for it
+	if err != nil {
+		return nil, err
 	}
+	return s, nil
+}
+
+func openHandles(dir string) (h handles, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, openError(dir, err)
+		return h, openError(dir, err)
 	}
-	s := &Store{dir: dir, root: folder{root}, direct: o.Direct, sys: kernel, dirty: map[string]bool{}}
-	if s.id, err = root.Stat("."); err == nil {
-		s.top, err = root.Open(".")
+	h.root = folder{root}
+	if h.id, err = root.Stat("."); err == nil {
+		h.top, err = root.Open(".")
 	}
 	if err != nil {
 		root.Close() //nolint:errcheck // opened for reading, and there is a first error
-		return nil, openError(dir, err)
+		return h, openError(dir, err)
 	}
-	s.local = osfile.LocalDisk(s.top)
-	return s, nil
+	h.local = osfile.LocalDisk(h.top)
+	return h, nil
 }
 
 func openError(dir string, err error) error {
@@ -274,8 +295,25 @@ func (s *Store) touched(name string) {
 	}
 }
 
-// Close implements store.Store.
+// patience is how long Close waits for calls that their callers have left. A disk that is slow is done by then; a share
+// whose server is gone may never answer.
+const patience = 5 * time.Second
+
+// Close implements store.Store. It waits for the calls that were left when a context ended, at most for the store's
+// patience: after that it is errs.Unreachable, and the folder is let go when the last of them comes back. What they
+// leave in the folder of temporary files a later run cleans up.
 func (s *Store) Close() error {
-	s.busy.Wait()
-	return errors.Join(s.top.Close(), s.root.close())
+	closed := make(chan error, 1)
+	go func() {
+		s.busy.Wait()
+		closed <- s.close()
+	}()
+	timer := time.NewTimer(s.patience)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return hint(errs.New(errs.Unreachable, "close %s: calls that were given up have not come back within %s", s.dir, s.patience), s.dir)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/process"
@@ -27,6 +28,7 @@ func open(t testing.TB, dir string, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.patience = time.Hour // a test waits for what it left, however slow the machine
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -390,6 +392,86 @@ func TestACallThatHangsDoesNotHoldItsCaller(t *testing.T) {
 		t.Errorf("put = %v", err)
 	}
 	close(hang) // the end of the test checks that the abandoned call has cleaned up
+}
+
+func TestCloseDoesNotWaitForEverForACallThatHangs(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.patience = time.Millisecond
+	hang, hangs := make(chan struct{}), make(chan struct{}, 2)
+	s.sys.syncDir = func(*os.File) error { hangs <- struct{}{}; <-hang; return nil }
+	if err := s.Put(t.Context(), "data/a", store.Bytes("x")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-hangs; cancel() }()
+	if err := s.Flush(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("flush = %v", err)
+	}
+	err = s.Close()
+	if !errors.Is(err, errs.Unreachable) || errs.Hint(err) == "" {
+		t.Errorf("close = %v", err)
+	}
+	close(hang)
+	s.busy.Wait()
+	// The handles are let go once the call has come back.
+	for _, err := s.root.open("."); !errors.Is(err, os.ErrClosed); _, err = s.root.open(".") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestOpenEndsWithItsContextThoughACallHangs(t *testing.T) {
+	t.Parallel()
+	sys := kernel
+	hang, hangs := make(chan struct{}), make(chan struct{}, 8)
+	sys.syncDir = func(*os.File) error { hangs <- struct{}{}; <-hang; return nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-hangs; cancel() }()
+	if _, err := openBy(ctx, filepath.Join(t.TempDir(), "a"), Options{Create: true}, sys); !errors.Is(err, context.Canceled) {
+		t.Errorf("open = %v", err)
+	}
+	close(hang)
+}
+
+func TestTheNamesOfFoldersThatOpenMakesAreDurable(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	var synced []string
+	sys := kernel
+	sys.syncDir = func(f *os.File) error { synced = append(synced, f.Name()); return nil }
+	create := func(dir string, sys system) error {
+		s, err := openBy(t.Context(), dir, Options{Create: true}, sys)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	}
+	if err := create(filepath.Join(top, "a", "b", "c"), sys); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{top, filepath.Join(top, "a"), filepath.Join(top, "a", "b")}; !slices.Equal(synced, want) {
+		t.Errorf("synced %q, want %q", synced, want)
+	}
+	synced = nil
+	if err := create(filepath.Join(top, "a"), sys); err != nil || !slices.Equal(synced, []string{top}) {
+		t.Errorf("a folder that is there: synced %q, %v", synced, err)
+	}
+	sys.syncDir = func(*os.File) error { return syscall.EIO }
+	if err := create(filepath.Join(top, "d"), sys); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a name that cannot be made durable: %v", err)
+	}
+	all := 0
+	sys.syncDir = func(*os.File) error { return syscall.EINVAL }
+	sys.syncAll = func(*os.File) error { all++; return nil }
+	if err := create(filepath.Join(top, "e", "f"), sys); err != nil || all != 2 {
+		t.Errorf("a system that syncs no folder: %v after %d syncs of all", err, all)
+	}
 }
 
 func TestAnObjectThatWasCutEndsUnexpectedly(t *testing.T) {

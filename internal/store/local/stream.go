@@ -50,14 +50,17 @@ func (s *Store) Stream(ctx context.Context) (store.Stream, error) {
 }
 
 func (s *Store) begin(ctx context.Context) (*stream, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f, name, err := s.newTemp()
+	w, err := ask(ctx, s, func() (*stream, error) {
+		f, name, err := s.newTemp()
+		return &stream{s: s, ctx: ctx, f: f, temp: name}, err
+	}, func(w *stream) {
+		_ = w.f.Close() // nobody has written to it
+		_ = s.root.remove(w.temp)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &stream{s: s, ctx: ctx, f: f, temp: name}, nil
+	return w, nil
 }
 
 // Write implements io.Writer. p is copied; an error of the disk may show at a later call.
