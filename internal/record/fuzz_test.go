@@ -44,6 +44,7 @@ func FuzzDecodeBeat(f *testing.F)      { fuzz(f, "heartbeat") }
 func FuzzDecodeFate(f *testing.F)      { fuzz(f, "fate") }
 func FuzzDecodeSnapshot(f *testing.F)  { fuzz(f, "snapshot") }
 func FuzzDecodeTombstone(f *testing.F) { fuzz(f, "tombstone") }
+func FuzzDecodeEra(f *testing.F)       { fuzz(f, "era") }
 func FuzzDecodeCondemned(f *testing.F) { fuzz(f, "condemned") }
 
 func FuzzSigner(f *testing.F) {

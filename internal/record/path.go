@@ -15,6 +15,7 @@ const (
 	Fates      = "fates/"
 	Tombstones = "tombstones/"
 	Condemns   = "condemned/"
+	Eras       = "era/"
 	Rings      = "ring/"
 	Keys       = "keys/"
 	Indexes    = "index/"

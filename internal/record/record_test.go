@@ -160,6 +160,13 @@ func kinds() []kind {
 				Time: rapid.Int64().Draw(t, "time"), Successor: drawSid(t, "successor"), Reason: words(t),
 			}
 		}),
+		kindOf("era", &Era{
+			Path: EraPath(2), Writer: id.Writer{9}, Number: 2, Time: 7,
+		}, (*Era).Encode, DecodeEra, func(t *rapid.T) *Era {
+			return &Era{
+				Path: words(t), Writer: drawWriter(t), Number: rapid.Uint32Min(1).Draw(t, "era"), Time: rapid.Int64().Draw(t, "time"),
+			}
+		}),
 		kindOf("condemned", &Condemned{
 			Path: CondemnedPath(sid(1)), Writer: id.Writer{9}, ID: sid(1), Packs: []Pack{{'M', sid(2), 3, 4, name(5)}}, Time: 6,
 		}, (*Condemned).Encode, DecodeCondemned, func(t *rapid.T) *Condemned {
@@ -287,6 +294,7 @@ func TestWhatNoWriterWritesIsRefused(t *testing.T) {
 		{"a whole float for a number", "session", func(m map[uint64]any) { m[10] = 1.0 }},
 		{"null for what may be absent", "session", func(m map[uint64]any) { m[6] = nil }},
 		{"a zero that belongs left out", "session", func(m map[uint64]any) { m[4] = 0 }},
+		{"an opening of era 0", "era", func(m map[uint64]any) { m[3] = uint64(0) }},
 		{"an era beyond 32 bits", "session", func(m map[uint64]any) { m[4] = uint64(1) << 32 }},
 		{"a writer that is too long", "heartbeat", func(m map[uint64]any) { m[2] = make([]byte, 9) }},
 		{"a session that is no identifier", "heartbeat", func(m map[uint64]any) { m[3] = "0123456789abcdef" }},
@@ -480,6 +488,21 @@ func TestPathsOfSingleObjects(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestPathsOfEras(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := rapid.Uint32Min(1).Draw(t, "era")
+		if got, ok := ParseEra(EraPath(want)); !ok || got != want {
+			t.Errorf("%s is %d, %v", EraPath(want), got, ok)
+		}
+	})
+	for _, path := range []string{"era/", "era/1", "era/00000000", "era/0000000A", "era/+0000001", "era/00000001.x", "sessions/00000001", "00000001"} {
+		if e, ok := ParseEra(path); ok {
+			t.Errorf("%q is era %d", path, e)
 		}
 	}
 }

@@ -57,14 +57,17 @@ func (s *State) checkGraph(ctx context.Context, ops Ops) error {
 	return nil
 }
 
+// lateEras is in how many eras, from the open one down, a fate is looked for that the listing left out.
+const lateEras = 64
+
 // late says that a fate is there which the listing did not show: a listing that takes its time may show a fate and
-// leave out an earlier one, if both came after it began.
+// leave out an earlier one, if both came after it began. Such a fate is of the open era, or of one not far below.
 func (s *State) late(ctx context.Context, ops Ops, sid id.Session) (bool, error) {
 	if s.fates[sid] != nil {
 		return false, nil // it was shown, with other bytes
 	}
-	for era := range s.era + 1 {
-		_, err := ops.Stat(ctx, record.FatePath(era, sid))
+	for below := range min(uint64(s.era)+1, lateEras) {
+		_, err := ops.Stat(ctx, record.FatePath(s.era-uint32(below), sid))
 		if err == nil {
 			return true, nil
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -167,19 +166,6 @@ func (l *lister) openAt(ctx context.Context, class crypt.Class, from, path strin
 // doubt notes an object whose meaning is not known.
 func (l *lister) doubt(path string, err error) {
 	l.s.unknown = append(l.s.unknown, Unknown{Path: path, Err: err})
-}
-
-func (l *lister) eras(ctx context.Context) error {
-	names, err := l.ops.List(ctx, "era/")
-	if err != nil {
-		return err
-	}
-	for _, i := range names {
-		if e, err := strconv.ParseUint(strings.TrimPrefix(i.Name, "era/"), 16, 32); err == nil {
-			l.s.era = max(l.s.era, uint32(e))
-		}
-	}
-	return nil
 }
 
 func (l *lister) condemns(ctx context.Context) error {

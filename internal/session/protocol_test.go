@@ -245,21 +245,6 @@ func TestAForgedFateIsReported(t *testing.T) {
 	})
 }
 
-func TestASessionBeginsInTheHighestEra(t *testing.T) {
-	t.Parallel()
-	ms := mem.New()
-	r := newRepo(t, ms)
-	ms.Set("era/00000002", []byte("x"))
-	s, st := begin(t, r)
-	if st.Era() != 2 || ms.Bytes(record.SessionPath(2, s.ID())) == nil || len(st.OpenSessions()) != 1 {
-		t.Errorf("era %d, open sessions %+v", st.Era(), st.OpenSessions())
-	}
-	commit(t, s, "one")
-	if got := names(listed(t, r).Snapshots()); !slices.Equal(got, []string{"one"}) || ms.Bytes(record.FatePath(2, s.ID())) == nil {
-		t.Errorf("snapshots %q", got)
-	}
-}
-
 // tickClock sleeps until it is told that the time is over.
 type tickClock struct {
 	fakeClock

@@ -97,6 +97,16 @@ func Begin(ctx context.Context, r *repo.Repo, o BeginOptions) (*Session, *State,
 		repo: r, ops: ops, chain: &chain{},
 		rec: record.Session{Writer: w.Writer(), Use: o.Use, Process: o.Process, Program: o.Program},
 	}
+	if o.Use != record.Read {
+		seen, err := firstEra(ctx, r, ops)
+		if err == nil {
+			err = seen.shut
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("open a session: %w", err)
+		}
+		first.rec.Era = seen.era
+	}
 	s, st, err := first.open(ctx, o.Pins, id.Session{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a session: %w", err)
@@ -120,15 +130,18 @@ func (s *Session) open(ctx context.Context, pins []id.Session, trust id.Session)
 		if err != nil {
 			return nil, nil, errors.Join(err, n.abandon(ctx, "the state could not be read"))
 		}
+		if st.shut != nil && s.rec.Use != record.Read {
+			return nil, nil, errors.Join(st.shut, n.abandon(ctx, "which era is open is not known"))
+		}
 		kept := slices.DeleteFunc(slices.Clone(pins), func(p id.Session) bool { return p != trust && st.mayPin(p) != "" })
-		if st.era == era && len(kept) == len(pins) {
+		if st.era <= era && len(kept) == len(pins) {
 			n.state = st
 			return n, st, nil
 		}
 		if err := n.abandon(ctx, "opened again without a pin that was lost, or in a new era"); err != nil {
 			return nil, nil, err
 		}
-		pins, era = kept, st.era
+		pins, era = kept, max(era, st.era)
 	}
 	return nil, nil, errs.New(errs.Temporary, "the snapshots to build on were forgotten %d times in a row", maxOpenings)
 }

@@ -17,6 +17,7 @@ import (
 type State struct {
 	repo *repo.Repo
 	era  uint32
+	shut error // why nothing may be written: an era's opening does not verify
 
 	condemned  map[packKey]bool
 	blind      bool // a condemn record does not verify: no pack may be used
