@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -17,6 +18,14 @@ import (
 )
 
 var target = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\)`)
+
+// onlyLate recognises a race in Go's fuzzing before 1.27 (golang.org/issue/75804): on a busy machine the end of the time
+// can be reported as a failure of the target. A real one names its input, or the worker that hung or ended.
+func onlyLate(out []byte) bool {
+	return late.Match(out) && !bytes.Contains(out, []byte("Failing input")) && !bytes.Contains(out, []byte("fuzzing process"))
+}
+
+var late = regexp.MustCompile(`--- FAIL: Fuzz\w+ \([0-9.]+s\)\n +context deadline exceeded\nFAIL\n`)
 
 func main() {
 	length := flag.Duration("time", 20*time.Second, "how long each target runs")
@@ -43,7 +52,12 @@ func main() {
 			}
 			ran++
 			cmd := exec.Command("go", "test", "-run=^$", "-fuzz=^"+m[1]+"$", "-fuzztime="+length.String(), "./"+dir)
-			if out, err := cmd.CombinedOutput(); err != nil {
+			out, err := cmd.CombinedOutput()
+			if err != nil && onlyLate(out) {
+				fmt.Printf("ok   %s/%s (Go's own deadline passed while a worker was busy; no input failed)\n", dir, m[1])
+				continue
+			}
+			if err != nil {
 				failed++
 				fmt.Printf("FAIL %s/%s: %v\n%s\n", dir, m[1], err, out)
 				continue
