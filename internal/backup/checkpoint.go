@@ -184,6 +184,9 @@ func (r *run) commit(ctx context.Context) error {
 	if err := r.index.Write(ctx, r.sess); err != nil {
 		return err
 	}
+	if err := r.index.Mend(ctx, r.sess); err != nil {
+		r.warn(fmt.Errorf("%w; the next backup does it", err))
+	}
 	snap = r.snapshot(root) // with the index object's bytes
 	done, err := r.sess.Commit(ctx, snap)
 	if err != nil {

@@ -4,7 +4,7 @@
 // The truth is in the packs' own directories. Index objects are copies of directories, one object for many packs, so
 // that a client learns about a repository in few reads; a client keeps what it learned in a local cache. Losing index
 // objects, the cache or both loses nothing: Open reads the directories of the packs themselves where nothing else tells
-// of them.
+// of them. A run that commits a snapshot writes lost index objects anew (Mend), so that this is done once.
 //
 // The cache is a set of runs: immutable sorted files of 32 bytes a blob, mapped into memory, each with a blocked Bloom
 // filter and the first id of each block (run.go). What is new comes into a table, which becomes a run when it is full or

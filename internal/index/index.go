@@ -49,6 +49,7 @@ type Index struct {
 	fresh   table                      // the session's packs that are in no run yet
 	waiting []Pack                     // the session's packs that are in no index object yet
 	bodies  int                        // bytes of their directories
+	gap     gap                        // what the index objects in the store do not tell of, as of the last sync
 	mapped  []*run                     // every run that was ever opened: lookups may still use a replaced one
 
 	pmu      sync.Mutex

@@ -33,18 +33,27 @@ func (x *Index) writeLocked(ctx context.Context, s *session.Session) error {
 	if len(x.waiting) == 0 {
 		return nil
 	}
-	b, name, err := x.encodeObject(x.waiting)
+	name, err := x.putObject(ctx, x.waiting)
 	if err != nil {
-		return fmt.Errorf("make an index object: %w", err)
-	}
-	if err := x.repo.Store().Put(ctx, record.IndexPath(name), content(b)); err != nil {
-		return fmt.Errorf("put index object %s: %w", name, err)
+		return err
 	}
 	s.AddIndex(name)
 	// The packs' own directories are the source of their rows; the object needs no reading by this client any more.
 	x.fresh.source(name)
 	x.waiting, x.bodies = nil, 0
 	return nil
+}
+
+// putObject puts the index object of some packs.
+func (x *Index) putObject(ctx context.Context, packs []Pack) (id.Name, error) {
+	b, name, err := x.encodeObject(packs)
+	if err != nil {
+		return name, fmt.Errorf("make an index object: %w", err)
+	}
+	if err := x.repo.Store().Put(ctx, record.IndexPath(name), content(b)); err != nil {
+		return name, fmt.Errorf("put index object %s: %w", name, err)
+	}
+	return name, nil
 }
 
 // encodeObject makes an index object, reads it back and compares (law 6).

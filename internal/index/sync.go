@@ -51,12 +51,13 @@ type listing struct {
 	ref     record.Pack
 	usable  bool
 	gone    bool
-	covered uint8 // coveredRead, coveredClaims
+	covered uint8 // coveredRead, coveredClaims, coveredObject
 }
 
 const (
 	coveredRead   = 1 << iota // something tells of the pack
 	coveredClaims             // something trusted tells of it
+	coveredObject             // an index object that is there and trusted tells of it (mend.go)
 )
 
 // hash stands for a pack in tables. A collision needs knowledge of the seed, which is made anew each time.
@@ -181,8 +182,10 @@ type syncer struct {
 	k    *known
 	runs []*run
 
-	mu sync.Mutex // guards what follows, and k.packs while readers run
-	t  table
+	mu      sync.Mutex // guards what follows, and k.packs while readers run
+	t       table
+	present map[id.Name]bool // index objects that are there; false for those that are damaged
+	untold  []record.Pack    // usable ones whose own directories had to be read
 }
 
 // syncLocked brings the runs up to date with st: it reads index objects that no run covers, then the directories of
@@ -199,7 +202,7 @@ func (x *Index) syncLocked(ctx context.Context, st *session.State) error {
 	}
 	runs := x.intact()
 	k.cover(runs)
-	s := &syncer{x: x, k: k, runs: runs}
+	s := &syncer{x: x, k: k, runs: runs, present: map[id.Name]bool{}}
 	if err := s.readObjects(ctx); err != nil {
 		return err
 	}
@@ -207,6 +210,9 @@ func (x *Index) syncLocked(ctx context.Context, st *session.State) error {
 		return err
 	}
 	if err := s.spill(); err != nil {
+		return err
+	}
+	if x.gap, err = s.findGap(); err != nil {
 		return err
 	}
 	views, err := x.compact(k.views(s.runs, x.own))
@@ -242,7 +248,11 @@ func (s *syncer) unread(ctx context.Context) ([]store.Info, error) {
 	var list []store.Info
 	err := s.x.repo.Store().List(ctx, record.Indexes, func(i store.Info) error {
 		name, err := id.ParseName(strings.TrimPrefix(i.Name, record.Indexes))
-		if err == nil && !read[name] { // what has no index object's name is not ours
+		if err != nil {
+			return nil // what has no index object's name is not ours
+		}
+		s.present[name] = true
+		if !read[name] {
 			list = append(list, i)
 		}
 		return nil
@@ -265,13 +275,14 @@ func (s *syncer) readObjects(ctx context.Context) error {
 	g.SetLimit(fetchers)
 	for _, info := range list {
 		g.Go(func() error {
-			packs, err := s.x.readObject(gctx, info)
-			if err != nil {
-				return s.x.tolerate(gctx, fmt.Errorf("read index object %s: %w", info.Name, err))
-			}
 			name, err := id.ParseName(strings.TrimPrefix(info.Name, record.Indexes))
 			if err != nil {
 				return err
+			}
+			packs, err := s.x.readObject(gctx, info)
+			if err != nil {
+				s.damaged(name, err)
+				return s.x.tolerate(gctx, fmt.Errorf("read index object %s: %w", info.Name, err))
 			}
 			return s.add(name, packs)
 		})
@@ -288,6 +299,7 @@ func (s *syncer) add(source id.Name, packs []Pack) error {
 		if s.k.coverPack(p.Ref, source) {
 			s.t.add(source, p)
 		}
+		s.told(p.Ref, source)
 	}
 	if s.t.full() {
 		return s.spill()
