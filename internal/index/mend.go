@@ -19,9 +19,10 @@ type gap struct {
 	packs []record.Pack // usable packs of which no other index object is known to tell: 80 bytes each
 }
 
-// damaged notes that an index object is there and cannot be read. One of a later version can be read by others.
+// damaged notes that an index object is there and damaged. One of a later version, or under a key that this client has
+// not got yet, others can read.
 func (s *syncer) damaged(name id.Name, err error) {
-	if !errors.Is(err, errs.Corrupt) && !errors.Is(err, errs.NotFound) {
+	if !errors.Is(err, errs.Corrupt) {
 		return
 	}
 	s.mu.Lock()
