@@ -160,7 +160,7 @@ func NewAgeSlot(r clock.Rand, spec SlotSpec, recipients []age.Recipient, k KEK) 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("encrypt a key slot to its age recipients: %w", err)
+		return nil, errs.As(errs.Usage, fmt.Errorf("encrypt a key slot to its age recipients: %w", err)) // none, or kinds that do not mix
 	}
 	return newSlot(r, spec, slotFile{Kind: SlotAge, Age: base64.StdEncoding.EncodeToString(buf.Bytes())}, secret, k)
 }
