@@ -134,7 +134,7 @@ func (l *List) addExclude(p string) error {
 	text, c.negate = strings.CutPrefix(text, "!")
 	trimmed := strings.TrimRight(text, "/")
 	if trimmed == "" {
-		return errs.New(errs.Usage, "exclude pattern %q matches nothing", p)
+		return errs.New(errs.Usage, "pattern %q matches nothing", p)
 	}
 	if !strings.HasSuffix(trimmed, `\`) {
 		c.dirOnly = len(trimmed) < len(text)
@@ -145,7 +145,7 @@ func (l *List) addExclude(p string) error {
 	text = strings.TrimPrefix(text, "/")
 	comps, err := compile(text, false)
 	if err != nil {
-		return errs.New(errs.Usage, "exclude pattern %q: %w", p, err)
+		return errs.New(errs.Usage, "pattern %q: %w", p, err)
 	}
 	c.base = floating && len(comps) == 1
 	if floating && !c.base && !comps[0].anyDirs {

@@ -55,7 +55,7 @@ func (f *Filter) compile() (*filter, error) {
 	for _, name := range f.ExcludeFile {
 		content, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("read the exclude file: %w", err)
+			return nil, fmt.Errorf("read the exclude file: %w", unlessMissing(err))
 		}
 		exclude = append(exclude, pattern.ExcludeLines(content)...)
 	}

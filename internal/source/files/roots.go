@@ -2,8 +2,10 @@ package files
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,9 +127,17 @@ func (o *Options) readList(name string) ([]byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the list of files: %w", err)
+		return nil, fmt.Errorf("read the list of files: %w", unlessMissing(err))
 	}
 	return content, nil
+}
+
+// unlessMissing makes a file that the user names and that is not there an error of usage.
+func unlessMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errs.As(errs.Usage, err)
+	}
+	return err
 }
 
 // splitPath cuts a clean absolute path into components. On Windows the volume is the first of them.
