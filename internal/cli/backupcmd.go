@@ -63,6 +63,8 @@ Files that cannot be read are named, and the exit code is then 3.`,
 	}
 	backupSourceFlags(cmd.Flags(), &f)
 	backupRunFlags(cmd.Flags(), &f)
+	choices(cmd, "follow-symlinks", "never", "roots", "all")
+	choices(cmd, "compression", "auto", "fast", "default", "max", "none")
 	return cmd
 }
 
@@ -82,7 +84,7 @@ func backupSourceFlags(fl *pflag.FlagSet, f *backupFlags) {
 	fl.StringVar(&f.follow, "follow-symlinks", "roots", "follow links by `RULE`: never, roots (those named here), or all")
 	fl.BoolVar(&o.ReadHoles, "read-holes", false, "read the holes of sparse files")
 	fl.BoolVar(&f.stdin, "stdin", false, "back up standard input as one file")
-	fl.StringVar(&f.stdinName, "stdin-name", "", "`NAME` of that file (stdin)")
+	fl.StringVar(&f.stdinName, "stdin-name", "", "`NAME` of that file: it stands at /stdin/NAME (stdin)")
 	fl.BoolVar(&f.fromCommand, "stdin-from-command", false, "back up what the command after -- prints; if it fails, so does the backup")
 }
 
@@ -350,7 +352,7 @@ func (a *app) remindOfKit(v *vault) {
 		return
 	}
 	a.out.warn("the recovery words of this repository's key were not shown yet: if this disk dies, they are what opens a copy of it",
-		a.commandLine("nacre key kit"+a.repoFlag())+" prints them")
+		a.onRepo("nacre key kit")+" prints them")
 }
 
 // restoreCommandLine is the command that brings a snapshot back, for a shell.
@@ -369,7 +371,7 @@ func (a *app) invocation() (words []string) {
 			if a.global.repo == "" || byEnvironment {
 				return
 			}
-		case "password-file", "password-command", "keyfile", "cache-dir":
+		case "password-file", "password-command", "keyfile", "age-identity", "cache-dir":
 			if !f.Changed || f.Value.String() == "-" {
 				return
 			}

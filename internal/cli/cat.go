@@ -57,7 +57,7 @@ func (a *app) runCat(ctx context.Context, w *view.View, arg string) (int64, erro
 	}
 	e, err := t.Lookup(ctx, path)
 	if err != nil {
-		return 0, noPath(err, s, path)
+		return 0, a.noPath(err, s, path)
 	}
 	var out io.Writer = resultWriter{a.out}
 	if a.out.json {

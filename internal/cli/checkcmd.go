@@ -154,16 +154,16 @@ func (a *app) checkSummary(o check.Options, r *check.Report, lost int, took time
 	if a.out.quiet {
 		return
 	}
-	a.out.printf("Checked %s, %s entries, %s packs of %s in %s\n", plural(r.Snapshots, "snapshot"), units.Count(r.Entries), units.Count(r.Packs),
+	a.out.printf("Checked %s, %s, %s of %s in %s\n", plural(r.Snapshots, "snapshot"), plural(int(r.Entries), "entry"), plural(int(r.Packs), "pack"),
 		units.Bytes(r.PackBytes), units.Duration(took))
 	if o.ReadData {
-		a.out.printf("Read and compared %s packs, %s\n", units.Count(r.ReadPacks), units.Bytes(r.ReadBytes))
+		a.out.printf("Read and compared %s, %s\n", plural(int(r.ReadPacks), "pack"), units.Bytes(r.ReadBytes))
 	}
 	switch {
 	case r.OK() && o.ReadData:
 		a.out.printf("No damage was found\n")
 	case r.OK():
-		a.out.printf("No damage was found; %s reads the data as well\n", a.commandLine("nacre check --read-data"))
+		a.out.printf("No damage was found; %s reads the data as well\n", a.onRepo("nacre check --read-data"))
 	case lost == 0:
 		a.out.printf("%s damaged; nothing is lost by it\n", plural(len(r.Damage), "object"))
 	default:

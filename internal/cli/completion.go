@@ -9,6 +9,13 @@ import (
 	"github.com/nacre-backup/nacre/internal/errs"
 )
 
+// choices lets shells complete the values of a flag.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(fmt.Sprintf("cli: values of --%s: %v", flag, err))
+	}
+}
+
 func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "completion SHELL",

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
@@ -16,8 +18,9 @@ import (
 
 // The names under which systemd hands secrets over in $CREDENTIALS_DIRECTORY.
 const (
-	credentialPassword = "nacre-password"
-	credentialKeyfile  = "nacre-keyfile"
+	credentialPassword    = "nacre-password"
+	credentialKeyfile     = "nacre-keyfile"
+	credentialAgeIdentity = "nacre-age-identity"
 )
 
 // given finds the secret that the user named: by a flag, a variable or systemd. It is nil if none was named.
@@ -27,8 +30,7 @@ func (a *app) given(ctx context.Context) (*repo.Credential, error) {
 	}
 	g := &a.global
 	password, _ := a.p.Env("NACRE_PASSWORD")
-	flagged := a.root.PersistentFlags().Changed("password-file") || a.root.PersistentFlags().Changed("password-command") ||
-		a.root.PersistentFlags().Changed("keyfile")
+	flagged := slices.ContainsFunc(secretFlags, a.root.PersistentFlags().Changed)
 	switch {
 	case password != "" && !flagged:
 		return passwordCredential([]byte(password)), nil
@@ -41,6 +43,8 @@ func (a *app) given(ctx context.Context) (*repo.Credential, error) {
 	case g.keyfile != "":
 		b, err := secret.FromFile(g.keyfile, a.p.Stdin)
 		return &repo.Credential{Keyfile: b}, err
+	case g.ageIdentity != "":
+		return a.ageCredential(g.ageIdentity)
 	}
 	return a.fromSystemd()
 }
@@ -73,7 +77,23 @@ func (a *app) fromSystemd() (*repo.Credential, error) {
 		b, err := secret.FromFile(path, nil)
 		return &repo.Credential{Keyfile: b}, err
 	}
+	if path := filepath.Join(dir, credentialAgeIdentity); exists(path) {
+		return a.ageCredential(path)
+	}
 	return nil, nil
+}
+
+// ageCredential reads a file of age identities.
+func (a *app) ageCredential(path string) (*repo.Credential, error) {
+	b, err := secret.FromFile(path, a.p.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := crypt.AgeIdentities(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return &repo.Credential{Identities: ids}, nil
 }
 
 // passwordCredential takes 24 recovery words in the place of a password for what they are.
@@ -134,7 +154,7 @@ func (a *app) openGiven(ctx context.Context, v *vault, c repo.Credential) error 
 		err = a.openWith(ctx, v, repo.Credential{Password: []byte(c.Words)})
 	}
 	if errors.Is(err, errs.WrongKey) {
-		return errs.WithHint(err, "the repository is whole; give its password, keyfile or 24 recovery words")
+		return errs.WithHint(err, "the repository is whole; give its password, keyfile, age identity or 24 recovery words")
 	}
 	return err
 }
@@ -144,7 +164,7 @@ func (a *app) ask(ctx context.Context, v *vault) error {
 	tty, done := a.tty()
 	if tty == nil {
 		return errs.WithHint(errs.New(errs.WrongKey, "open %s: no password was given", v.at.Text),
-			"give it by --password-file, --password-command, --keyfile or $NACRE_PASSWORD, or run this on a terminal")
+			"give it by --password-file, --password-command, --keyfile, --age-identity or $NACRE_PASSWORD, or run this on a terminal")
 	}
 	defer done()
 	for try := 1; ; try++ {

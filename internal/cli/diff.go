@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/tree"
 	"github.com/nacre-backup/nacre/internal/units"
 	"github.com/nacre-backup/nacre/internal/view"
@@ -15,7 +16,7 @@ import (
 func (a *app) diffCommand() *cobra.Command {
 	metadata := false
 	cmd := &cobra.Command{
-		Use:     "diff SNAPSHOT SNAPSHOT [PATH...]",
+		Use:     "diff SNAPSHOT[:PATH] SNAPSHOT[:PATH] [PATH...]",
 		Short:   "Show what differs between two snapshots",
 		GroupID: groupLook,
 		Long: `Show what differs between two snapshots, one path a line:
@@ -24,7 +25,8 @@ func (a *app) diffCommand() *cobra.Command {
   U  the same content, but other owner, mode, times or attributes (--metadata)
 
 It ends with exit code 4 if there are differences. With paths, only what is at
-or below one of them counts.`,
+or below one of them counts. SNAPSHOT:PATH is another way to write that; the
+path is the same in both.`,
 		Example: example(`nacre diff latest~1 latest`, `nacre diff --metadata latest~1 latest "$HOME/Documents"`),
 		Args:    between(2, -1, "two snapshots"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,15 +49,21 @@ type diffLine struct {
 var changes = map[byte]string{'+': "added", '-': "removed", 'M': "content", 'T': "type", 'U': "metadata"}
 
 func (a *app) runDiff(ctx context.Context, w *view.View, args []string, metadata bool) error {
-	first, err := a.find(w, args[0])
+	first, one, hasOne, err := a.findPath(w, args[0])
 	if err != nil {
 		return err
 	}
-	second, err := a.find(w, args[1])
+	second, two, hasTwo, err := a.findPath(w, args[1])
 	if err != nil {
 		return err
+	}
+	if hasOne != hasTwo || !bytes.Equal(one, two) {
+		return errs.New(errs.Usage, "diff compares a path of one snapshot with the same path of the other")
 	}
 	var below [][]byte
+	if hasOne {
+		below = append(below, one)
+	}
 	for _, p := range args[2:] {
 		t, err := treePath(p)
 		if err != nil {

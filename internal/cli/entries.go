@@ -68,18 +68,26 @@ func longLine(e *tree.Entry, path, target []byte) string {
 	default:
 		size = "-"
 	}
-	line := fmt.Sprintf("%s %-8s %-8s %10s %s %s", modeString(e), owner(e.User, e.UID), owner(e.Group, e.GID), size,
-		goTime(e.ModTime).Local().Format("2006-01-02 15:04:05"), printable(path))
+	modified := fmt.Sprintf("%19s", "-") // of ancestors of roots it is not known
+	if !e.ModTime.IsZero() {
+		modified = goTime(e.ModTime).Local().Format("2006-01-02 15:04:05")
+	}
+	line := fmt.Sprintf("%s %-8s %-8s %10s %s %s", modeString(e), owner(e.User, e.UID), owner(e.Group, e.GID), size, modified, printable(path))
 	if e.Type == tree.Symlink {
 		line += " -> " + printable(target)
 	}
+	return line + remarks(e)
+}
+
+// remarks are an entry's flags and error, for the end of its line.
+func remarks(e *tree.Entry) (text string) {
 	if f := flagNames(e.Flags); len(f) > 0 {
-		line += "  [" + strings.Join(f, ", ") + "]"
+		text = "  [" + strings.Join(f, ", ") + "]"
 	}
 	if e.ErrClass != tree.ErrNone {
-		line += "  [error: " + oneLine(e.ErrText) + "]"
+		text += "  [error: " + oneLine(e.ErrText) + "]"
 	}
-	return line
+	return text
 }
 
 func flagNames(f tree.Flags) (names []string) {

@@ -44,13 +44,13 @@ directories.`,
 	return cmd
 }
 
-// version is what a path was from one snapshot on.
+// version is what a path was from one snapshot of a host and its roots on.
 type version struct {
 	since *session.Snapshot
 	entry *tree.Entry // nil: it was not there any more
 }
 
-// finder gathers the versions of matching paths over one line of snapshots, those of one host and roots. It holds the
+// finder gathers the versions of matching paths over all lines of snapshots, those of one host and roots. It holds the
 // matching paths only.
 type finder struct {
 	list     *pattern.List
@@ -74,9 +74,8 @@ func (a *app) runFind(ctx context.Context, w *view.View, patterns []string, filt
 	if err != nil {
 		return err
 	}
-	paths, versions := 0, 0
+	f := &finder{list: list, versions: map[string][]version{}}
 	for _, line := range lines(filter.apply(w.Snapshots())) {
-		f := &finder{list: list, versions: map[string][]version{}}
 		t, err := a.tree(w, line[0])
 		if err != nil {
 			return err
@@ -102,9 +101,8 @@ func (a *app) runFind(ctx context.Context, w *view.View, patterns []string, filt
 				return err
 			}
 		}
-		n := a.showVersions(f)
-		paths, versions = paths+len(f.versions), versions+n
 	}
+	paths, versions := len(f.versions), a.showVersions(f)
 	if a.out.json {
 		a.out.emit("summary", struct {
 			Paths    int `json:"paths"`
@@ -143,17 +141,42 @@ type versionLine struct {
 	Entry    *nodeLine `json:"entry,omitempty"`
 }
 
-// showVersions writes what a line has, by path, and counts the versions.
+// inOrder sorts the versions of a path by the time of their snapshots and takes away those that another line of the
+// same host has shown already.
+func inOrder(list []version) (kept []version) {
+	sort.SliceStable(list, func(i, j int) bool { return list[i].since.Record.Time < list[j].since.Record.Time })
+	last := map[string]version{}
+	for _, v := range list {
+		host := v.since.Record.Host
+		if l, ok := last[host]; ok && sameVersion(l.entry, v.entry) {
+			continue
+		}
+		last[host] = v
+		kept = append(kept, v)
+	}
+	return kept
+}
+
+// sameVersion compares what find shows of two entries, and their content.
+func sameVersion(a, b *tree.Entry) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Type == b.Type && a.ModTime == b.ModTime && a.Flags == b.Flags && a.ErrClass == b.ErrClass && sameContent(a, b)
+}
+
+// showVersions writes what was found, by path, and counts the versions.
 func (a *app) showVersions(f *finder) (count int) {
 	var paths []string
 	for p := range f.versions {
 		paths = append(paths, p)
 	}
+	hosts := f.severalHosts()
 	sort.Slice(paths, func(i, j int) bool { return tree.CompareDir([]byte(paths[i]), []byte(paths[j])) < 0 })
 	for _, p := range paths {
 		path := shown([]byte(p))
 		a.out.printf("%s\n", printable(path))
-		for _, v := range f.versions[p] {
+		for _, v := range inOrder(f.versions[p]) {
 			count++
 			if a.out.json {
 				l := versionLine{v.since.ID.String(), jsonTime(v.since.Record.Time), v.since.Record.Host, v.entry == nil, pathJSON(path), nil}
@@ -166,11 +189,39 @@ func (a *app) showVersions(f *finder) (count int) {
 			}
 			what := "gone"
 			if v.entry != nil {
-				what = fmt.Sprintf("%10s  modified %s", units.Bytes(int64(min(v.entry.Size, 1<<62))),
-					goTime(v.entry.ModTime).Local().Format("2006-01-02 15:04:05"))
+				what = versionText(v.entry)
+			}
+			if hosts {
+				what += "  on " + printable([]byte(v.since.Record.Host))
 			}
 			a.out.printf("  %s  %s  %s\n", shortID(v.since), moment(v.since.Record.Time), what)
 		}
 	}
 	return count
+}
+
+// versionText is a version for people.
+func versionText(e *tree.Entry) string {
+	size, modified := units.Bytes(int64(min(e.Size, 1<<62))), ""
+	if e.Type != tree.File {
+		size = typeNames[e.Type]
+	}
+	if !e.ModTime.IsZero() {
+		modified = "  modified " + goTime(e.ModTime).Local().Format("2006-01-02 15:04:05")
+	}
+	return fmt.Sprintf("%10s%s%s", size, modified, remarks(e))
+}
+
+// severalHosts reports whether the versions are of more than one host.
+func (f *finder) severalHosts() bool {
+	host := ""
+	for _, list := range f.versions {
+		for _, v := range list {
+			if host != "" && v.since.Record.Host != host {
+				return true
+			}
+			host = v.since.Record.Host
+		}
+	}
+	return false
 }

@@ -17,6 +17,7 @@ import (
 type initFlags struct {
 	encryption string
 	cipher     string
+	age        ageFlags
 	yes        bool
 }
 
@@ -31,8 +32,9 @@ folder is made if it is missing; one that holds other files is refused.
 
 The repository is encrypted. It opens with a password (asked for twice, or
 given by --password-file, --password-command or $NACRE_PASSWORD), with a
-keyfile (--keyfile names an existing one), or, with --encryption key, with a
-key that is generated and kept in your configuration folder.
+keyfile (--keyfile names an existing one), with the identities of age recipients
+(--age-recipient), or, with --encryption key, with a key that is generated and
+kept in your configuration folder.
 
 Without the password or key nobody can read it, and nobody can help: run
 "nacre key kit" and keep the 24 recovery words on paper.`,
@@ -43,8 +45,11 @@ Without the password or key nobody can read it, and nobody can help: run
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.encryption, "encryption", "auto", "protect it by `KIND`: auto (the secret given, else a password), key, or none")
+	f.age.add(fl)
 	fl.StringVar(&f.cipher, "cipher", "auto", "encrypt with `NAME`: auto, aes256-gcm or chacha20-poly1305")
 	fl.BoolVarP(&f.yes, "yes", "y", false, "do not ask before making a repository without encryption")
+	choices(cmd, "encryption", "auto", "key", "none")
+	choices(cmd, "cipher", "auto", "aes256-gcm", "chacha20-poly1305")
 	return cmd
 }
 
@@ -73,10 +78,13 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 	default:
 		return errs.New(errs.Usage, "--cipher %s: want auto, aes256-gcm or chacha20-poly1305", f.cipher)
 	}
+	if f.age.given() && f.encryption != "auto" {
+		return errs.New(errs.Usage, "age recipients and --encryption %s exclude each other", f.encryption)
+	}
 	var v *vault
 	switch f.encryption {
 	case "auto":
-		if n.credential, err = a.newCredential(ctx); err != nil {
+		if n.credential, err = a.firstCredential(ctx, &f.age); err != nil {
 			return err
 		}
 	case "key":
@@ -115,7 +123,7 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 	a.out.say("its id is %s", v.repo.ID())
 	if n.noEncryption {
 		a.out.warn("the repository is not encrypted: whoever can read it reads all your files",
-			a.commandLine("nacre key add")+" closes it with a password")
+			a.onRepo("nacre key add")+" closes it with a password")
 		return nil
 	}
 	a.afterInit(v, f.encryption == "key")
@@ -132,8 +140,8 @@ func (a *app) afterInit(v *vault, generated bool) {
 		}
 		return
 	}
-	a.out.say("%s prints recovery words, which open it when the %s is lost", a.commandLine("nacre key kit"+a.repoFlag()),
-		map[bool]string{true: "key", false: "password or keyfile"}[generated])
+	a.out.say("%s prints recovery words, which open it when the %s is lost", a.onRepo("nacre key kit"),
+		map[bool]string{true: "key", false: "password, keyfile or identity"}[generated])
 }
 
 // repoFlag is the flag that names the repository for another command, where one is needed.
@@ -147,6 +155,25 @@ func (a *app) repoFlag() string {
 	return " --repo " + shellQuote(a.global.repo)
 }
 
+// firstCredential is what a new repository opens with: age recipients, what was named, else a password typed twice.
+func (a *app) firstCredential(ctx context.Context, f *ageFlags) (repo.Credential, error) {
+	if !f.given() {
+		return a.newCredential(ctx)
+	}
+	given, err := a.given(ctx)
+	switch {
+	case err != nil:
+		return repo.Credential{}, err
+	case given != nil && len(given.Identities) == 0:
+		return repo.Credential{}, errs.WithHint(errs.New(errs.Usage, "a new repository has one key slot: for age recipients or for another secret"),
+			"%s adds more", a.onRepo("nacre key add"))
+	}
+	return a.recipients(f)
+}
+
+// onRepo is a command for the repository of this run.
+func (a *app) onRepo(command string) string { return a.commandLine(command + a.repoFlag()) }
+
 // newCredential is what a new repository or slot opens with: what was named, else a password typed twice.
 func (a *app) newCredential(ctx context.Context) (repo.Credential, error) {
 	given, err := a.given(ctx)
@@ -156,6 +183,9 @@ func (a *app) newCredential(ctx context.Context) (repo.Credential, error) {
 	if given != nil {
 		if given.Words != "" { // words are for keys that exist
 			return repo.Credential{}, errs.New(errs.Usage, "24 recovery words cannot be a new password")
+		}
+		if len(given.Identities) > 0 {
+			return repo.Credential{}, errs.WithHint(errs.New(errs.Usage, "an age identity opens repositories; a new one is made for recipients"), "name them by --age-recipient")
 		}
 		return *given, nil
 	}

@@ -12,26 +12,25 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/repo"
-	"github.com/nacre-backup/nacre/internal/secret"
 )
 
 func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "key",
-		Short:   "Manage what opens a repository: passwords, keyfiles, recovery words",
+		Short:   "Manage what opens a repository: passwords, keyfiles, age, recovery words",
 		GroupID: groupMaintain,
 		Long: `A repository has one or more key slots; each opens it alone. The data is not
 encrypted anew when a slot is added or removed.`,
 		Example: example(`nacre key list`, `nacre key kit`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return errs.WithHint(errs.New(errs.Usage, "there is no command %q", "key "+args[0]), "want list, add, remove or kit")
+				return errs.WithHint(errs.New(errs.Usage, "there is no command %q", "key "+args[0]), "want list, add, passwd, remove or kit")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.keyList(), a.keyAdd(), a.keyRemove(), a.keyKit())
+	cmd.AddCommand(a.keyList(), a.keyAdd(), a.keyPasswd(), a.keyRemove(), a.keyKit())
 	return cmd
 }
 
@@ -89,93 +88,6 @@ func (a *app) withVault(ctx context.Context, fn func(*vault) error) error {
 	return fn(v)
 }
 
-// keyAddFlags say what a new slot opens with.
-type keyAddFlags struct {
-	passwordFile, passwordCommand, keyfile, label string
-}
-
-func (a *app) keyAdd() *cobra.Command {
-	var f keyAddFlags
-	cmd := &cobra.Command{
-		Use:   "add",
-		Short: "Add a password or a keyfile",
-		Long: `Add a key slot: a new password, typed twice or given by --new-password-file or
---new-password-command, or the keyfile that --new-keyfile names. (The ways to
-open the repository with a key that it has already are those of every command.)
-
-On a repository without encryption this is how it is closed.`,
-		Example: example(`nacre key add --new-password-file "$HOME/new-password"`, `nacre key add --new-keyfile "$HOME/nacre.key" --label usb`),
-		Args:    exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withVault(cmd.Context(), func(v *vault) error { return a.runKeyAdd(cmd.Context(), v, f) })
-		},
-	}
-	fl := cmd.Flags()
-	fl.StringVar(&f.passwordFile, "new-password-file", "", "read the new password from `FILE`")
-	fl.StringVar(&f.passwordCommand, "new-password-command", "", "read the new password from what shell command `CMD` prints")
-	fl.StringVar(&f.keyfile, "new-keyfile", "", "open with the key in `FILE`, which is generated if it does not exist")
-	fl.StringVar(&f.label, "label", "", "a name for the slot, readable without a key")
-	return cmd
-}
-
-func (a *app) runKeyAdd(ctx context.Context, v *vault, f keyAddFlags) error {
-	c, err := a.slotCredential(ctx, v, f)
-	if err != nil {
-		return err
-	}
-	wasOpen := v.repo.Unencrypted()
-	s, err := v.repo.AddSlot(ctx, c, f.label, crypt.Argon2{})
-	if err != nil {
-		return err
-	}
-	if a.out.json {
-		a.out.emit("summary", slotJSON(s))
-		return nil
-	}
-	a.out.printf("added key slot %s (%s)\n", s.ID, s.Kind)
-	if wasOpen && !v.repo.Unencrypted() {
-		a.out.say("the repository does not open without a key any more; what was readable before may have been copied")
-	}
-	return nil
-}
-
-// slotCredential is what the new slot opens with.
-func (a *app) slotCredential(ctx context.Context, v *vault, f keyAddFlags) (repo.Credential, error) {
-	given := 0
-	for _, s := range []string{f.passwordFile, f.passwordCommand, f.keyfile} {
-		if s != "" {
-			given++
-		}
-	}
-	if given > 1 {
-		return repo.Credential{}, errs.New(errs.Usage, "--new-password-file, --new-password-command and --new-keyfile exclude each other")
-	}
-	switch {
-	case f.passwordFile != "":
-		b, err := secret.FromFile(f.passwordFile, a.p.Stdin)
-		return repo.Credential{Password: b}, err
-	case f.passwordCommand != "":
-		b, err := secret.FromCommand(ctx, f.passwordCommand, a.p.Stderr)
-		return repo.Credential{Password: b}, err
-	case f.keyfile != "" && !exists(f.keyfile):
-		k, err := crypt.NewKey(a.p.Rand)
-		if err != nil {
-			return repo.Credential{}, fmt.Errorf("generate a key: %w", err)
-		}
-		text := crypt.FormatKeyfile(k, v.repo.ID())
-		if err := writeNew(f.keyfile, text); err != nil {
-			return repo.Credential{}, fmt.Errorf("write the keyfile: %w", err)
-		}
-		a.out.say("wrote a new key to %s", f.keyfile)
-		return repo.Credential{Keyfile: text}, nil
-	case f.keyfile != "":
-		b, err := secret.FromFile(f.keyfile, a.p.Stdin)
-		return repo.Credential{Keyfile: b}, err
-	}
-	b, err := a.newPassword(ctx)
-	return repo.Credential{Password: b}, err
-}
-
 func (a *app) keyRemove() *cobra.Command {
 	yes := false
 	cmd := &cobra.Command{
@@ -208,7 +120,7 @@ func (a *app) runKeyRemove(ctx context.Context, v *vault, prefix string, yes boo
 	}
 	switch {
 	case len(found) == 0:
-		return errs.WithHint(errs.New(errs.NotFound, "there is no key slot %q", prefix), "%s shows them", a.commandLine("nacre key list"))
+		return errs.WithHint(errs.New(errs.NotFound, "there is no key slot %q", prefix), "%s shows them", a.onRepo("nacre key list"))
 	case len(found) > 1:
 		return errs.New(errs.Usage, "%q begins the ids of %d key slots", prefix, len(found))
 	case len(slots) == 1:
@@ -273,7 +185,7 @@ func (a *app) runKeyKit(ctx context.Context, v *vault) error {
 func (a *app) recoveryWords(ctx context.Context, v *vault) ([]string, error) {
 	if v.repo.Unencrypted() {
 		return nil, errs.WithHint(errs.New(errs.Usage, "the repository opens without a key: it needs no recovery words"),
-			"%s closes it", a.commandLine("nacre key add"))
+			"%s closes it", a.onRepo("nacre key add"))
 	}
 	// What opened it just now is known to be good; a key that lies around may have been removed.
 	switch {

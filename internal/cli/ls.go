@@ -50,7 +50,7 @@ func (a *app) runLs(ctx context.Context, w *view.View, arg string, f lsFlags) er
 	}
 	count := 0
 	show := func(dir []byte, e *tree.Entry) error {
-		if len(e.Name) == 0 || e.Flags&tree.Implied != 0 && !f.long {
+		if len(e.Name) == 0 || e.Flags&tree.Implied != 0 && !f.long && !hasPath {
 			return nil // the top, and ancestors of roots
 		}
 		count++
@@ -62,7 +62,7 @@ func (a *app) runLs(ctx context.Context, w *view.View, arg string, f lsFlags) er
 		err = t.Walk(ctx, nil, show)
 	}
 	if err != nil {
-		return noPath(err, s, path)
+		return a.noPath(err, s, path)
 	}
 	if a.out.json {
 		a.out.emit("summary", struct {
@@ -75,10 +75,10 @@ func (a *app) runLs(ctx context.Context, w *view.View, arg string, f lsFlags) er
 }
 
 // noPath adds to "not found" what was looked for.
-func noPath(err error, s *session.Snapshot, path []byte) error {
+func (a *app) noPath(err error, s *session.Snapshot, path []byte) error {
 	if errors.Is(err, errs.NotFound) {
 		return errs.WithHint(errs.New(errs.NotFound, "%s is not in snapshot %s", printable(shown(path)), shortID(s)),
-			"nacre find shows which snapshots hold a path")
+			"%s shows which snapshots hold a path", a.onRepo("nacre find"))
 	}
 	return err
 }
@@ -119,7 +119,7 @@ func (a *app) tree(w *view.View, s *session.Snapshot) (tree.Tree, error) {
 		if err := l.Unwrap(); errors.Is(err, context.Canceled) {
 			return err
 		}
-		a.out.warn(l.Error(), a.commandLine("nacre check")+" tells more")
+		a.out.warn(l.Error(), a.onRepo("nacre check")+" tells more")
 		a.code = exitIncomplete
 		return nil
 	}

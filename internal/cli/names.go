@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -33,9 +34,9 @@ func (a *app) find(w *view.View, name string) (*session.Snapshot, error) {
 	case errors.Is(err, errs.NotFound):
 		if len(w.Snapshots()) == 0 {
 			return nil, errs.WithHint(errs.New(errs.NotFound, "snapshot %q: the repository has no snapshots yet", name),
-				"%s makes one", a.commandLine("nacre backup PATH"))
+				"%s makes one", a.onRepo("nacre backup PATH"))
 		}
-		return nil, errs.WithHint(err, "%s lists them; help snapshot-names tells how to name one", a.commandLine("nacre snapshots"))
+		return nil, errs.WithHint(err, "%s lists them; help snapshot-names tells how to name one", a.onRepo("nacre snapshots"))
 	}
 	return s, err
 }
@@ -93,7 +94,7 @@ func snapshotName(pattern string, t time.Time) (string, error) {
 	}
 	f, err := strftime.New(pattern, strftime.WithMilliseconds('L'))
 	if err != nil {
-		return "", errs.WithHint(errs.New(errs.Usage, "name %q: %w", pattern, err), "write %%%% for a percent sign")
+		return "", errs.WithHint(errs.New(errs.Usage, "name %q: %s", pattern, wrongField(pattern)), "write %%%% for a percent sign")
 	}
 	name := f.FormatString(t)
 	wrong := ""
@@ -113,6 +114,22 @@ func snapshotName(pattern string, t time.Time) (string, error) {
 		return "", errs.New(errs.Usage, "name %q: %s", name, wrong)
 	}
 	return name, nil
+}
+
+// wrongField says which field of a name strftime does not know.
+func wrongField(pattern string) string {
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] != '%' {
+			continue
+		}
+		if i++; i == len(pattern) {
+			return "a percent sign at its end begins no field"
+		}
+		if _, err := strftime.New(pattern[i-1:i+1], strftime.WithMilliseconds('L')); err != nil {
+			return fmt.Sprintf("%q is no field of strftime", pattern[i-1:i+1])
+		}
+	}
+	return "its fields are not understood"
 }
 
 // snapshotLine is a snapshot in JSON.

@@ -63,7 +63,7 @@ func (a *app) openAt(ctx context.Context, at connect.Location, own bool) (*vault
 	}
 	if v.repo.Unencrypted() {
 		a.out.warn("the repository "+at.Text+" is not encrypted: whoever can read it reads all your files",
-			a.commandLine("nacre key add")+" closes it with a password")
+			a.onRepo("nacre key add")+" closes it with a password")
 	}
 	return v, nil
 }
@@ -178,11 +178,11 @@ func (a *app) look(ctx context.Context, fn func(*vault, *view.View) error) error
 	}()
 	for _, al := range w.State().Alarms() {
 		a.out.warn(fmt.Sprintf("snapshot %s is missing, though %s names it", al.Session, al.NamedBy),
-			a.commandLine("nacre check")+" tells more")
+			a.onRepo("nacre check")+" tells more")
 	}
 	if u := w.State().Unknowns(); len(u) > 0 {
 		a.out.warn(fmt.Sprintf("%d objects do not verify or are gone, the first is %s: %v", len(u), u[0].Path, u[0].Err),
-			a.commandLine("nacre check")+" tells which, and what they mean")
+			a.onRepo("nacre check")+" tells which, and what they mean")
 	}
 	return fn(v, w)
 }

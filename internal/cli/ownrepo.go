@@ -268,7 +268,7 @@ func (a *app) makeOwn(ctx context.Context, at connect.Location) (*vault, error) 
 	a.out.say("its key is %s", final)
 	if sameDisk(final, at.Path) {
 		a.out.warn("the key and the data are on the same disk: if it dies, both are gone",
-			"keep the 24 recovery words on paper ("+a.commandLine("nacre key kit"+a.repoFlag())+"), and a second repository on another disk")
+			"keep the 24 recovery words on paper ("+a.onRepo("nacre key kit")+"), and a second repository on another disk")
 	}
 	return v, nil
 }

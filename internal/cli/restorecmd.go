@@ -62,13 +62,14 @@ restored on request only.`,
 	fl.BoolVar(&f.numericIDs, "numeric-ids", false, "restore owners by number, not by name")
 	fl.BoolVar(&f.setID, "set-id", false, "restore set-id bits and file capabilities")
 	fl.BoolVar(&f.devices, "devices", false, "restore character and block devices")
+	choices(cmd, "overwrite", "never", "if-changed", "always")
 	return cmd
 }
 
 func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error {
 	switch {
 	case f.target == "":
-		return errs.WithHint(errs.New(errs.Usage, "--target is missing"), "as in: %s", a.commandLine("nacre restore "+shellQuote(arg)+" --target ./restored"))
+		return errs.WithHint(errs.New(errs.Usage, "--target is missing"), "as in: %s", a.onRepo("nacre restore "+shellQuote(arg)+" --target ./restored"))
 	case f.strip < 0:
 		return errs.New(errs.Usage, "--strip-components %d: want a number from 0", f.strip)
 	}
@@ -84,6 +85,15 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 		s, path, _, err := a.findPath(w, arg)
 		if err != nil {
 			return err
+		}
+		if path != nil { // before anything is made
+			t, err := w.Tree(s)
+			if err != nil {
+				return fmt.Errorf("open snapshot %s: %w", shortID(s), err)
+			}
+			if _, err := t.Lookup(ctx, path); errors.Is(err, errs.NotFound) {
+				return a.noPath(err, s, path)
+			}
 		}
 		var to sink.Sink
 		if !f.dryRun || exists(f.target) {
@@ -104,7 +114,7 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 		sum, err := restore.Run(ctx, w, s, to, o)
 		a.out.endProgress()
 		if err != nil {
-			return noPath(err, s, path)
+			return a.noPath(err, s, path)
 		}
 		if sum.Incomplete() {
 			a.code = exitIncomplete
@@ -159,13 +169,17 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 		verb = "Would restore"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s files, %s directories, %s symlinks, %s others, %s to %s in %s\n", verb, units.Count(sum.Files), units.Count(sum.Dirs),
-		units.Count(sum.Symlinks), units.Count(sum.Others), units.Bytes(sum.Bytes), printable([]byte(f.target)), units.Duration(took))
-	if len(f.include)+len(f.iinclude) > 0 && sum.Files+sum.Symlinks+sum.Others+sum.Skipped+sum.Failed == 0 && sum.Dirs <= 1 {
-		a.out.warn("nothing in the snapshot matches --include", "patterns are of paths in the snapshot, as "+a.commandLine("nacre ls "+snapshot[:8])+" shows them")
+	fmt.Fprintf(&b, "%s %s, %s, %s, %s, %s to %s in %s\n", verb, plural(int(sum.Files), "file"), plural(int(sum.Dirs), "directory"),
+		plural(int(sum.Symlinks), "symlink"), plural(int(sum.Others), "other"), units.Bytes(sum.Bytes), printable([]byte(f.target)), units.Duration(took))
+	nothing := sum.Files+sum.Symlinks+sum.Others+sum.Skipped+sum.Failed == 0 && sum.Dirs <= 1
+	switch {
+	case nothing && sum.Dirs == 0 && f.strip > 0:
+		a.out.warn(fmt.Sprintf("nothing has more than %s to strip", plural(f.strip, "path component")), "a smaller --strip-components restores something")
+	case nothing && len(f.include)+len(f.iinclude) > 0:
+		a.out.warn("nothing in the snapshot matches --include", "patterns are of paths in the snapshot, as "+a.onRepo("nacre ls "+snapshot[:8])+" shows them")
 	}
 	if sum.Skipped > 0 {
-		fmt.Fprintf(&b, "%s were left as they are (--overwrite, --set-id and --devices say what is replaced or restored)\n", units.Count(sum.Skipped))
+		fmt.Fprintf(&b, "%s left as they were (--overwrite, --set-id and --devices say what is replaced or restored)\n", plural(int(sum.Skipped), "entry"))
 	}
 	if sum.Stale > 0 {
 		fmt.Fprintf(&b, "%s could not be read at the time of the snapshot: their content is that of an earlier one\n", units.Count(sum.Stale))
@@ -175,7 +189,7 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	}
 	a.out.printf("%s", b.String())
 	if sum.Failed > 0 {
-		a.out.warn(fmt.Sprintf("%s entries could not be restored", units.Count(sum.Failed)), a.restoreHint(sum))
+		a.out.warn(plural(int(sum.Failed), "entry")+" could not be restored", a.restoreHint(sum))
 	}
 }
 
@@ -189,7 +203,7 @@ func (a *app) restoreHint(sum *restore.Summary) string {
 	}
 	for _, f := range sum.Failures {
 		if errors.Is(f.Err, errs.Corrupt) || errors.Is(f.Err, errs.NotFound) {
-			return a.commandLine("nacre check --read-data") + " tells what is damaged"
+			return a.onRepo("nacre check --read-data") + " tells what is damaged"
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -16,6 +17,7 @@ type globals struct {
 	passwordFile    string
 	passwordCommand string
 	keyfile         string
+	ageIdentity     string
 	cacheDir        string
 	noCache         bool
 	quiet           bool
@@ -34,6 +36,7 @@ const (
 )
 
 func (a *app) newRoot() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:   "nacre",
 		Short: "Back up files: incremental, deduplicated, compressed, encrypted",
@@ -54,7 +57,12 @@ With no repository configured, "nacre backup" makes one for you.`,
 			}
 			return errs.WithHint(err, "%s help lists the commands", a.program())
 		},
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return a.showVersion()
+			}
+			return cmd.Help()
+		},
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -71,7 +79,10 @@ With no repository configured, "nacre backup" makes one for you.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return errs.WithHint(errs.As(errs.Usage, err), "%s --help lists the flags", a.commandLine(cmd.CommandPath()))
 	})
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	a.globalFlags(root.PersistentFlags())
+	choices(root, "color", "auto", "always", "never")
+	choices(root, "progress", "auto", "plain", "none")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
@@ -80,7 +91,8 @@ With no repository configured, "nacre backup" makes one for you.`,
 		a.checkCommand(), a.keyCommand(),
 		a.versionCommand(), a.manCommand(), a.completionCommand(),
 	)
-	root.AddCommand(topics()...)
+	root.AddCommand(topics(root.PersistentFlags())...)
+	a.helpFunction(root)
 	root.SetHelpCommand(a.helpCommand())
 	return root
 }
@@ -91,6 +103,7 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&g.passwordFile, "password-file", "", "read the password from `FILE` (- is standard input)")
 	f.StringVar(&g.passwordCommand, "password-command", "", "read the password from what shell command `CMD` prints")
 	f.StringVar(&g.keyfile, "keyfile", "", "open with the key in `FILE` (a keyfile, or 24 recovery words)")
+	f.StringVar(&g.ageIdentity, "age-identity", "", "open with an age identity in `FILE` (AGE-SECRET-KEY-...)")
 	f.StringVar(&g.cacheDir, "cache-dir", "", "keep caches in `DIR` instead of the user's cache folder")
 	f.BoolVar(&g.noCache, "no-cache", false, "keep no cache")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "say only what went wrong")
@@ -145,7 +158,7 @@ func (a *app) wantsColour() bool {
 
 // secretFlags are the flags that say how to open a repository; one on the command line makes the environment's
 // other ones void.
-var secretFlags = []string{"password-file", "password-command", "keyfile"}
+var secretFlags = []string{"password-file", "password-command", "keyfile", "age-identity"}
 
 // environmentName is the variable that a flag can be given by.
 func environmentName(flag string) string {
@@ -234,6 +247,28 @@ func (a *app) helpCommand() *cobra.Command {
 	}
 }
 
+// helpFunction lets help be a JSON line where those are asked for.
+func (a *app) helpFunction(root *cobra.Command) {
+	plain := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if !a.out.json {
+			plain(c, args)
+			return
+		}
+		var text bytes.Buffer
+		c.SetOut(&text)
+		plain(c, args)
+		c.SetOut(nil) // its parent's again
+		if c == root {
+			c.SetOut(a.p.Stdout)
+		}
+		a.out.emit("summary", struct {
+			Topic string `json:"topic"`
+			Text  string `json:"text"`
+		}{c.CommandPath(), text.String()})
+	})
+}
+
 const usageTemplate = `{{if .Runnable}}Usage: {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
 {{else if .HasAvailableSubCommands}}Usage: {{.CommandPath}} COMMAND
 {{end}}{{if .HasAvailableSubCommands}}{{$c := .}}{{range .Groups}}
@@ -249,8 +284,8 @@ Flags:
 Topics:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
 {{end}}{{if and .HasParent .Runnable}}
-Flags of every command: -r --repo, --password-file, --password-command, --keyfile, --cache-dir,
---no-cache, -q --quiet, -v --verbose, --json, --color, --progress (nacre help flags)
+Flags of every command: -r --repo, --password-file, --password-command, --keyfile, --age-identity,
+--cache-dir, --no-cache, -q --quiet, -v --verbose, --json, --color, --progress (nacre help flags)
 {{end}}{{if .HasExample}}
 Examples:
 {{.Example}}

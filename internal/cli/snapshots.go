@@ -87,7 +87,7 @@ func (a *app) listSnapshots(list []*session.Snapshot) error {
 		}
 		note := ""
 		if r.Stats.Failed > 0 || len(r.Errors) > 0 {
-			note = fmt.Sprintf("  (%s errors)", units.Count(max(r.Stats.Failed, uint64(len(r.Errors)))))
+			note = "  (" + plural(int(max(r.Stats.Failed, uint64(len(r.Errors)))), "error") + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s%s\n", shortID(s), moment(r.Time), printable([]byte(r.Host)),
 			printable([]byte(r.Name)), printable([]byte(strings.Join(r.Tags, ","))), units.Count(r.Stats.Files),

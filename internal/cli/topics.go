@@ -4,32 +4,23 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// topics are the help pages that are no commands.
-func topics() []*cobra.Command {
+// topics are the help pages that are no commands. flags are those of every command.
+func topics(flags *pflag.FlagSet) []*cobra.Command {
 	return []*cobra.Command{
 		topic("exit-codes", "What the exit codes mean", exitCodesText),
 		topic("environment", "The environment variables", environmentText),
 		topic("snapshot-names", "How to name a snapshot and a path in it", snapshotNamesText),
 		topic("passwords", "How a repository is opened", passwordsText),
 		topic("patterns", "How to say what is left out", patternsText),
-		flagsTopic(),
+		topic("flags", "The flags of every command", "The flags of every command\n\n"+flags.FlagUsagesWrapped(100)),
 	}
 }
 
 func topic(name, short, text string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Long: strings.TrimSpace(text)}
-}
-
-// flagsTopic lists the flags that every command takes.
-func flagsTopic() *cobra.Command {
-	c := topic("flags", "The flags of every command", "")
-	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		c.Printf("%s\n\n%s", c.Short, c.Root().PersistentFlags().FlagUsagesWrapped(100))
-	})
-	c.Long = "The flags that every command takes stand in the page of each command."
-	return c
 }
 
 const exitCodesText = `
@@ -61,11 +52,13 @@ The environment variables
   NACRE_PASSWORD_FILE      a file with the password, as --password-file
   NACRE_PASSWORD_COMMAND   a shell command that prints it, as --password-command
   NACRE_KEYFILE            a keyfile, as --keyfile
+  NACRE_AGE_IDENTITY       a file of age identities, as --age-identity
   NACRE_CACHE_DIR          where caches are kept, as --cache-dir
   NACRE_...                any other flag: --some-flag is NACRE_SOME_FLAG
 
-  CREDENTIALS_DIRECTORY    systemd's: the files nacre-password and nacre-keyfile
-                           in it are used (LoadCredential=nacre-password:...)
+  CREDENTIALS_DIRECTORY    systemd's: the files nacre-password, nacre-keyfile and
+                           nacre-age-identity in it are used
+                           (LoadCredential=nacre-password:...)
   XDG_DATA_HOME            its folder nacre/repository is the repository where
                            none is named (else ~/.local/share)
   XDG_CONFIG_HOME          its folder nacre holds generated keys (~/.config)
@@ -99,15 +92,21 @@ const passwordsText = `
 How a repository is opened
 
 A repository has key slots, each of which opens it alone: passwords, keyfiles,
-and 24 recovery words. nacre takes, in this order:
+age recipients, and 24 recovery words. nacre takes, in this order:
 
-  1. --password-file, --password-command or --keyfile
-  2. $NACRE_PASSWORD, $NACRE_PASSWORD_FILE, $NACRE_PASSWORD_COMMAND or
-     $NACRE_KEYFILE
-  3. nacre-password or nacre-keyfile in systemd's $CREDENTIALS_DIRECTORY
+  1. --password-file, --password-command, --keyfile or --age-identity
+  2. $NACRE_PASSWORD, $NACRE_PASSWORD_FILE, $NACRE_PASSWORD_COMMAND,
+     $NACRE_KEYFILE or $NACRE_AGE_IDENTITY
+  3. nacre-password, nacre-keyfile or nacre-age-identity in systemd's
+     $CREDENTIALS_DIRECTORY
   4. the key that was generated for the repository on this machine, in the
      configuration folder
   5. what you type, if there is a terminal
+
+"nacre key add --age-recipient age1..." lets the owner of that age identity open
+it (https://age-encryption.org): --age-identity names the file that age-keygen
+wrote. A slot can have several recipients, post-quantum ones (age1pq1...) in
+slots of their own. Plugins and SSH keys are not known.
 
 The recovery words can be given wherever a password can, separated by spaces.
 They open the repository on any machine, with nothing else.

@@ -48,18 +48,20 @@ func (a *app) versionCommand() *cobra.Command {
 		Long:    "Print the version, the commit and the system that the program was built for.",
 		Example: example("nacre version", "nacre version --json"),
 		Args:    exactly(0, ""),
-		RunE: func(*cobra.Command, []string) error {
-			b := buildInfo()
-			if a.out.json {
-				a.out.emit("summary", b)
-				return nil
-			}
-			a.out.printf("nacre %s", b.Version)
-			if b.Commit != "" {
-				a.out.printf(" (commit %.12s%s)", b.Commit, map[bool]string{true: ", modified", false: ""}[b.Modified])
-			}
-			a.out.printf("\nrepository format %d, %s, %s\n", b.Format, b.System, b.Go)
-			return nil
-		},
+		RunE:    func(*cobra.Command, []string) error { return a.showVersion() },
 	}
+}
+
+func (a *app) showVersion() error {
+	b := buildInfo()
+	if a.out.json {
+		a.out.emit("summary", b)
+		return nil
+	}
+	a.out.printf("nacre %s", b.Version)
+	if b.Commit != "" {
+		a.out.printf(" (commit %.12s%s)", b.Commit, map[bool]string{true: ", modified", false: ""}[b.Modified])
+	}
+	a.out.printf("\nrepository format %d, %s, %s\n", b.Format, b.System, b.Go)
+	return nil
 }
