@@ -17,7 +17,10 @@ import (
 func makeFolder(dir string, sys *system) error {
 	var lacking []string // the lowest first
 	for at := dir; ; at = filepath.Dir(at) {
-		_, err := os.Stat(at)
+		st, err := os.Stat(at)
+		if err == nil && !st.IsDir() {
+			return errs.WithHint(errs.New(errs.Exists, "%s is not a folder", at), "give the folder of the repository")
+		}
 		if err == nil {
 			break
 		}
