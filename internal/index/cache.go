@@ -43,7 +43,7 @@ func (c *cache) load() []*run {
 	}
 	var runs []*run
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), runSuffix) {
+		if !strings.HasSuffix(e.Name(), runSuffix) || !e.Type().IsRegular() { // to open a pipe would wait for ever
 			continue
 		}
 		path := filepath.Join(c.dir, e.Name())

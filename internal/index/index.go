@@ -92,7 +92,7 @@ func (x *Index) Refresh(ctx context.Context, st *session.State) error {
 		for _, v := range *x.views.Load() {
 			v.bad.Store(true)
 		}
-		err = x.syncLocked(ctx, st)
+		err = guard(func() error { return x.syncLocked(ctx, st) })
 	}
 	return err
 }

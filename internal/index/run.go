@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -198,8 +199,16 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// source returns the name of source i; zero for packs' own directories.
+// noSource stands for a source that is not in the table. Nothing has this name, so nothing trusts it.
+var noSource = id.Name(bytes.Repeat([]byte{0xff}, len(id.Name{})))
+
+// source returns the name of source i; zero for packs' own directories. That i is in the table was looked at when the
+// run was opened, but a file can change under its mapping.
 func (r *run) source(i uint32) id.Name {
+	if uint64(i) >= r.sources {
+		r.bad.Store(true)
+		return noSource
+	}
 	return id.Name(r.data[r.sourcesAt()+uint64(i)*sourceSize:][:sourceSize])
 }
 

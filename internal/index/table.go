@@ -101,7 +101,15 @@ func mergeViews(f runFile, repo id.Repository, views []view) error {
 	if err := m.rows(w.add); err != nil {
 		return err
 	}
-	return w.finish()
+	if err := w.finish(); err != nil {
+		return err
+	}
+	for _, v := range views {
+		if v.bad.Load() {
+			return errs.New(errs.Corrupt, "index cache: %s was damaged while it was merged", v.path)
+		}
+	}
+	return nil
 }
 
 // dropped stands in the place of a pack's new number.
