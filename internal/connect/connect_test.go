@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nacre-backup/nacre/internal/errs"
@@ -28,6 +29,16 @@ func TestLocationsAreParsed(t *testing.T) {
 	for _, text := range []string{"", "s3:bucket", "sftp://host/path", "file:relative", "rest:http://host/"} {
 		if l, err := ParseLocation(text); !errors.Is(err, errs.Usage) {
 			t.Errorf("%q: got %+v, %v; want a usage error", text, l, err)
+		}
+	}
+}
+
+func TestALocationsPasswordIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"sftp://me:hunter2@host/path", "s3:https://key:hunter2@host/bucket", "file://me:hunter2@host/path"} {
+		_, err := ParseLocation(text)
+		if err == nil || strings.Contains(err.Error()+errs.Hint(err), "hunter2") {
+			t.Errorf("%v, hint %q", err, errs.Hint(err))
 		}
 	}
 }

@@ -31,12 +31,13 @@ func ParseLocation(text string) (Location, error) {
 	path := text
 	if scheme, rest, ok := strings.Cut(text, ":"); ok && isScheme(scheme) {
 		if scheme != "file" {
-			return Location{}, errs.WithHint(errs.New(errs.Usage, "repository %s: stores of kind %q are not known", text, scheme),
-				"give the path of a folder; write ./%s if that is one", text)
+			// The rest may hold a password: it is not repeated.
+			return Location{}, errs.WithHint(errs.New(errs.Usage, "repository %s:...: stores of kind %q are not known", scheme, scheme),
+				"give the path of a folder; write ./ before it if its name has a colon")
 		}
 		path = strings.TrimPrefix(rest, "//")
 		if !filepath.IsAbs(path) {
-			return Location{}, errs.New(errs.Usage, "repository %s: the path is not absolute", text)
+			return Location{}, errs.New(errs.Usage, "repository file:...: the path after file:// is not absolute")
 		}
 	}
 	abs, err := filepath.Abs(path)
