@@ -39,6 +39,14 @@ func (s *Slot) Fits(u Unlock) bool {
 	return true
 }
 
+// Cost is what an attempt to open the slot costs, in KiB times passes; 0 where there is no password.
+func (s *Slot) Cost() uint64 {
+	if s.Kind != SlotPassword || s.file.Argon2id == nil {
+		return 0
+	}
+	return uint64(s.file.Argon2id.Time) * uint64(s.file.Argon2id.Memory)
+}
+
 // Open yields the key-encryption key. errs.WrongKey says that u is not what this slot was made for; errs.Corrupt that
 // the slot is forged. A password costs what the slot says: 64 MiB and a quarter of a second, at most 1 GiB.
 func (s *Slot) Open(u Unlock) (KEK, error) {

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -175,6 +176,21 @@ func (r *Repo) readSlots(ctx context.Context) ([]slotFile, error) {
 	return out, nil
 }
 
+// otherSlots reads the second copies that differ from the slots that were read.
+func (r *Repo) otherSlots(ctx context.Context, read []slotFile) ([]slotFile, error) {
+	var out []slotFile
+	for _, f := range read {
+		s, err := r.readSlot(ctx, f.slot.ID, record.DupPath(f.path))
+		switch {
+		case err == nil && s.Hash() != f.slot.Hash():
+			out = append(out, slotFile{slot: s, path: f.path})
+		case err != nil && !curable(err) && !errors.Is(err, errs.Unsupported):
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func (r *Repo) readSlot(ctx context.Context, sid crypt.SlotID, path string) (*crypt.Slot, error) {
 	b, err := r.get(ctx, path, maxJSON)
 	if err != nil {
@@ -218,53 +234,81 @@ func (r *Repo) unlock(ctx context.Context, c Credential) error {
 		return errs.WithHint(errs.New(errs.Corrupt, "the repository has no key slot that can be read"),
 			"bring the folder %s back from a copy of the repository", record.Keys)
 	}
-	none := c.empty()
-	var best *joined
-	var bestKEK crypt.KEK
-	var ringErr error
-	tried := map[crypt.Key]bool{}
-	open := false
+	// The cheapest first: whoever keeps the store can add slots whose costs take a gigabyte and minutes each. They are
+	// not tried where one opens before them.
+	slices.SortStableFunc(slots, func(a, b slotFile) int { return cmp.Compare(a.slot.Cost(), b.slot.Cost()) })
+	k := &opener{r: r, c: &c, u: u, tried: map[crypt.Key]bool{}}
+	if err := k.try(ctx, slots); err != nil {
+		return err
+	}
+	if k.best == nil {
+		// A slot that was changed on purpose has a right checksum; its second copy may still be as it was.
+		if slots, err = r.otherSlots(ctx, slots); err != nil {
+			return err
+		}
+		if err := k.try(ctx, slots); err != nil {
+			return err
+		}
+	}
+	if k.best == nil {
+		return r.refused(c.empty(), k.open, len(k.tried) > 0, k.ringErr)
+	}
+	if k.best.closed > 0 {
+		r.warn("a newer generation of the keyring is there and does not open with this key: the key was taken away")
+	}
+	r.openSlot = k.open && c.empty()
+	r.adopt(k.best, k.kek)
+	return nil
+}
+
+// opener looks for the newest keyring that a credential leads to.
+type opener struct {
+	r       *Repo
+	c       *Credential
+	u       crypt.Unlock
+	tried   map[crypt.Key]bool // the keys that slots have yielded
+	open    bool               // there is a slot that opens to everybody
+	best    *joined
+	kek     crypt.KEK // best's
+	ringErr error     // of the first keyring that did not open
+}
+
+// try opens slots until nothing newer can be there.
+func (k *opener) try(ctx context.Context, slots []slotFile) error {
+	none := k.c.empty()
 	for _, f := range slots {
 		if f.slot.Kind == crypt.SlotOpen {
-			open = true
+			k.open = true
 		}
-		if none != (f.slot.Kind == crypt.SlotOpen) || !none && !fits(&c, f.slot.Kind) {
+		if none != (f.slot.Kind == crypt.SlotOpen) || !none && !fits(k.c, f.slot.Kind) {
 			continue
 		}
-		kek, err := f.slot.Open(u)
+		kek, err := f.slot.Open(k.u)
 		switch {
 		case errors.Is(err, errs.WrongKey):
 			continue
 		case err != nil:
-			r.warn("the key slot %s does not open: %w", f.path, err)
+			k.r.warn("the key slot %s does not open: %w", f.path, err)
 			continue
-		case tried[kek.Key]:
+		case k.tried[kek.Key]:
 			continue
 		}
-		tried[kek.Key] = true
-		j, err := r.joinRings(ctx, kek)
+		k.tried[kek.Key] = true
+		j, err := k.r.joinRings(ctx, kek)
 		if err != nil && !curable(err) {
 			return err
 		}
 		if err != nil {
-			ringErr = cmpErr(ringErr, err)
+			k.ringErr = cmpErr(k.ringErr, err)
 			continue
 		}
-		if best == nil || j.ring.Generation > best.ring.Generation {
-			best, bestKEK = j, kek
+		if k.best == nil || j.ring.Generation > k.best.ring.Generation {
+			k.best, k.kek = j, kek
 		}
 		if j.closed == 0 {
 			break // nothing newer is there: no other slot leads further
 		}
 	}
-	if best == nil {
-		return r.refused(none, open, len(tried) > 0, ringErr)
-	}
-	if best.closed > 0 {
-		r.warn("a newer generation of the keyring is there and does not open with this key: the key was taken away")
-	}
-	r.openSlot = open && none
-	r.adopt(best, bestKEK)
 	return nil
 }
 

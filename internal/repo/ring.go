@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,17 +181,42 @@ func join(g, other *crypt.Ring) {
 // Reload reads the keyring again: another client may have enrolled a writer.
 func (r *Repo) Reload(ctx context.Context) error {
 	r.mu.RLock()
-	kek, have := r.kek, r.ring.Generation
+	kek := r.kek
 	r.mu.RUnlock()
-	j, err := r.joinRings(ctx, kek)
+	j, err := r.joinAgain(ctx, kek)
 	if err != nil {
 		return fmt.Errorf("read the keyring again: %w", err)
 	}
-	if j.ring.Generation < have {
-		return errs.New(errs.Corrupt, "the keyring went back from generation %d to %d", have, j.ring.Generation)
-	}
 	r.adopt(j, kek)
 	return nil
+}
+
+// joinAgain is joinRings for a repository that is open. It refuses a keyring older than the present one: a change that
+// were made from it would bring back revoked writers and removed slots, at a number as high as any.
+func (r *Repo) joinAgain(ctx context.Context, kek crypt.KEK) (*joined, error) {
+	j, err := r.joinRings(ctx, kek)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.RLock()
+	have, names := r.ring.Generation, r.names
+	r.mu.RUnlock()
+	switch {
+	case j.ring.Generation < have:
+		return nil, errs.New(errs.Corrupt, "the keyring went back from generation %d to %d", have, j.ring.Generation)
+	case j.ring.Generation == have && !slices.ContainsFunc(names, func(n id.Name) bool { return slices.Contains(j.names, n) }):
+		return nil, errs.New(errs.Corrupt, "generation %d of the keyring is another one than before", have)
+	}
+	return j, nil
+}
+
+// above is the number of a new generation, so far above the highest that is there.
+func (j *joined) above(step uint32) (uint32, error) {
+	if j.highest > math.MaxUint32-step {
+		return 0, errs.WithHint(errs.New(errs.Corrupt, "no number is left above generation %d of the keyring", j.highest),
+			"nobody changes a keyring so often: look for rubbish in the folder %s of the repository and delete it", record.Rings)
+	}
+	return j.highest + step, nil
 }
 
 // cloneRing copies what change may change.
@@ -217,7 +243,7 @@ func (r *Repo) change(ctx context.Context, edit func(*crypt.Ring) (bool, error))
 	kek := r.kek
 	r.mu.RUnlock()
 	for range maxTries {
-		j, err := r.joinRings(ctx, kek)
+		j, err := r.joinAgain(ctx, kek)
 		if err != nil {
 			return err
 		}
@@ -236,7 +262,10 @@ func (r *Repo) change(ctx context.Context, edit func(*crypt.Ring) (bool, error))
 		if _, err := edit(g); err != nil {
 			return err
 		}
-		g.Generation, g.Previous, g.Created = j.highest+1, j.names[0], r.now()
+		g.Previous, g.Created = j.names[0], r.now()
+		if g.Generation, err = j.above(1); err != nil {
+			return err
+		}
 		if err := r.putRing(ctx, g, kek); err != nil {
 			return err
 		}

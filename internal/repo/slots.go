@@ -75,9 +75,13 @@ func (r *Repo) ringSlots(ctx context.Context) ([]*crypt.Slot, error) {
 	if err != nil {
 		return nil, err
 	}
+	others, err := r.otherSlots(ctx, files)
+	if err != nil {
+		return nil, err
+	}
 	ring := r.Ring()
 	var out []*crypt.Slot
-	for _, f := range files {
+	for _, f := range append(files, others...) {
 		if slices.Contains(ring.Slots, crypt.RingSlot{ID: f.slot.ID, Hash: f.slot.Hash()}) {
 			out = append(out, f.slot)
 		}
@@ -214,7 +218,13 @@ func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.
 	r.mu.RLock()
 	oldKEK := r.kek
 	r.mu.RUnlock()
-	j, err := r.joinRings(ctx, oldKEK)
+	j, err := r.joinAgain(ctx, oldKEK)
+	if err != nil {
+		return err
+	}
+	// One number is left out, so that what is enrolled under the old key meanwhile stays below: whoever enrolled
+	// then sees that the key was changed.
+	number, err := j.above(2)
 	if err != nil {
 		return err
 	}
@@ -242,7 +252,7 @@ func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.
 			return err
 		}
 	}
-	g, err := r.nextKeys(j, kek, made)
+	g, err := r.nextKeys(j, number, kek, made)
 	if err != nil {
 		return err
 	}
@@ -259,11 +269,9 @@ func (r *Repo) rekey(ctx context.Context, slots func(old []*crypt.Slot, k crypt.
 }
 
 // nextKeys makes the first generation under a new key-encryption key, with new secrets for sealing.
-func (r *Repo) nextKeys(j *joined, kek crypt.KEK, made []*crypt.Slot) (*crypt.Ring, error) {
+func (r *Repo) nextKeys(j *joined, number uint32, kek crypt.KEK, made []*crypt.Slot) (*crypt.Ring, error) {
 	g := cloneRing(j.ring)
-	// One number is left out, so that what is enrolled under the old key meanwhile stays below: whoever enrolled
-	// then sees that the key was changed.
-	g.Generation, g.Previous, g.Created, g.KEK = j.highest+2, j.names[0], r.now(), kek.Number
+	g.Generation, g.Previous, g.Created, g.KEK = number, j.names[0], r.now(), kek.Number
 	g.Slots = nil
 	for _, s := range made {
 		g.Slots = append(g.Slots, crypt.RingSlot{ID: s.ID, Hash: s.Hash()})
