@@ -20,6 +20,7 @@ type file struct {
 	e    *tree.Entry
 	fd   int
 	temp string // the name it has until Finish, empty if that is the final one
+	free bool   // with temp: no object had the final name when this one was begun
 	end  atomic.Int64
 }
 
@@ -27,28 +28,52 @@ const createFlags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
 
 // create begins the file e in directory h.
 func (s *linux) create(h *handle, dir []byte, e *tree.Entry) (*file, error) {
-	name, temp := string(e.Name), ""
-	fd, err := openFile(h.fd, name)
-	if errors.Is(err, unix.EEXIST) {
-		if err = s.replace(h, e); errors.Is(err, sink.ErrSkipped) {
-			return nil, s.skipped(h, dir, e, err)
-		}
-		for err == nil || errors.Is(err, unix.EEXIST) {
-			temp = s.tempName()
-			if fd, err = openFile(h.fd, temp); err == nil {
-				break
-			}
-		}
-	}
-	if err != nil {
+	f := &file{s: s, h: h, dir: dir, e: e, fd: -1}
+	err := f.open()
+	switch {
+	case errors.Is(err, sink.ErrSkipped):
+		return nil, s.skipped(h, dir, e, err)
+	case err != nil:
 		return nil, failed("create", dir, e.Name, err)
 	}
-	f := &file{s: s, h: h, dir: dir, e: e, fd: fd, temp: temp}
 	if e.FSFlags&flagNoCOW != 0 {
 		// It takes effect on empty files only; setMeta tries again and counts the loss.
-		_ = object{fd: fd}.addFlags(flagNoCOW)
+		_ = object{fd: f.fd}.addFlags(flagNoCOW)
 	}
 	return f, nil
+}
+
+// open makes the file under its final name if that is free and the mark of an unfinished file stays on it, else under
+// another.
+func (f *file) open() error {
+	h, name := f.h, string(f.e.Name)
+	t, known := f.s.traitsOf(h)
+	if !known || t.marks {
+		fd, err := openFile(h.fd, name)
+		if err == nil {
+			if t = f.s.learn(h, fd); t.marks {
+				f.fd = fd
+				return nil
+			}
+			// It told that this file system keeps no such mark.
+			err = errors.Join(unix.Unlinkat(h.fd, name, 0), unix.Close(fd))
+		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	if !t.marks {
+		var st unix.Stat_t
+		f.free = errors.Is(unix.Fstatat(h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW), unix.ENOENT)
+	}
+	err := f.s.replace(h, f.e)
+	for err == nil || errors.Is(err, unix.EEXIST) {
+		f.temp = f.s.tempName()
+		if f.fd, err = openFile(h.fd, f.temp); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 func openFile(at int, name string) (int, error) {
@@ -100,7 +125,7 @@ func (f *file) Finish(ctx context.Context) error {
 	}
 	meta := f.s.setMeta(object{fd: f.fd}, f.dir, f.e, now)
 	if f.temp != "" {
-		if err := unix.Renameat(f.h.fd, f.temp, f.h.fd, string(f.e.Name)); err != nil {
+		if err := f.rename(); err != nil {
 			return errors.Join(failed("replace", f.dir, f.e.Name, err), f.Abort())
 		}
 		f.temp = ""
@@ -117,11 +142,26 @@ func (f *file) Finish(ctx context.Context) error {
 	return meta
 }
 
+// rename gives the file its final name. Where that was free it is not taken from another file of this run, which the
+// target then only takes for the same.
+func (f *file) rename() error {
+	name := string(f.e.Name)
+	if f.free {
+		f.s.naming.Lock()
+		defer f.s.naming.Unlock()
+		var st unix.Stat_t
+		if err := unix.Fstatat(f.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+			return errNamesCollide(name)
+		}
+	}
+	return unix.Renameat(f.h.fd, f.temp, f.h.fd, name)
+}
+
 // have returns the metadata that the file got when it was made. What a new file gets is known from its directory; where
 // the file system has ideas of its own (root squashed, group of the directory, no owners) it is asked.
 func (f *file) have() (have, error) {
 	now := have{uid: f.s.rights.uid, gid: f.h.gid, mode: unfinishedFile, inherits: f.h.acl}
-	if f.s.plain(f.h, f.fd) {
+	if f.s.learn(f.h, f.fd).plain {
 		return now, nil
 	}
 	var st unix.Stat_t
@@ -138,7 +178,10 @@ func (f *file) Abort() error {
 	if name == "" {
 		name = string(f.e.Name)
 	}
-	err := unix.Unlinkat(f.h.fd, name, 0)
+	var err error
+	if f.temp != "" || f.named() {
+		err = unix.Unlinkat(f.h.fd, name, 0)
+	}
 	if f.fd >= 0 {
 		err = errors.Join(err, unix.Close(f.fd))
 	}
@@ -147,6 +190,16 @@ func (f *file) Abort() error {
 		return failed("remove half-written", f.dir, f.e.Name, err)
 	}
 	return nil
+}
+
+// named reports whether the file has its final name still: another entry that goes to the same place, as happens when
+// leading directories are left out of paths, may have replaced it.
+func (f *file) named() bool {
+	var own, there unix.Stat_t
+	if f.fd < 0 || unix.Fstat(f.fd, &own) != nil || unix.Fstatat(f.h.fd, string(f.e.Name), &there, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return true // as far as can be seen
+	}
+	return own.Dev == there.Dev && own.Ino == there.Ino
 }
 
 // reading is a finished file being read back.

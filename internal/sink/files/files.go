@@ -11,8 +11,9 @@
 // A file is written under its final name in a folder where the name is free, else under a temporary name beside it
 // that is renamed over it. As long as it is not finished its mode is 01200, a sticky bit on a regular file that nobody
 // but its owner can write and nobody read: an interrupted run leaves that mark, and a later run, whatever its overwrite
-// rule is, takes such a file for unfinished and writes it anew. The times are set before the mode. Directories are made
-// with mode 01700 and get owner, attributes, times and mode at Close, deepest first.
+// rule is, takes such a file for unfinished and writes it anew. On a file system that keeps no such mode (FAT, exFAT,
+// many network shares) every file is written under a temporary name. The times are set before the mode. Directories are
+// made with mode 01700 and get owner, attributes, times and mode at Close, deepest first.
 //
 // The order for a file is: content, size, owner, extended attributes, times, ACL, mode. So a set-id bit is never on a
 // file with the wrong owner, and it is dropped if the owner could not be set. Immutable and append-only flags come

@@ -97,6 +97,14 @@ func (f *folding) Rename(c <-chan struct{}, in *fuse.RenameIn, from, to string) 
 // mountFolding mounts a folder as a file system that does not tell case.
 func mountFolding(t *testing.T) string {
 	t.Helper()
+	return mount(t, func(inner fuse.RawFileSystem) fuse.RawFileSystem {
+		return &folding{RawFileSystem: inner, names: map[key]string{}}
+	})
+}
+
+// mount mounts a folder through a double.
+func mount(t *testing.T, double func(inner fuse.RawFileSystem) fuse.RawFileSystem) string {
+	t.Helper()
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip("needs FUSE (/dev/fuse and fusermount3)")
@@ -110,8 +118,8 @@ func mountFolding(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	raw := &folding{RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{}), names: map[key]string{}}
-	server, err := fuse.NewServer(raw, dir, &fuse.MountOptions{FsName: "folding", Name: "folding", DirectMount: os.Geteuid() == 0})
+	server, err := fuse.NewServer(double(fusefs.NewNodeFS(root, &fusefs.Options{})), dir,
+		&fuse.MountOptions{FsName: "double", Name: "double", DirectMount: os.Geteuid() == 0})
 	if err != nil {
 		t.Skipf("needs FUSE (/dev/fuse and fusermount3): %v", err)
 	}
@@ -170,6 +178,102 @@ func TestNamesThatTheTargetTakesForOneAreReported(t *testing.T) {
 				t.Errorf("left behind: %q", left)
 			}
 		})
+	}
+}
+
+// modeless is a file system that keeps no modes, as FAT.
+type modeless struct{ fuse.RawFileSystem }
+
+func (f *modeless) Create(c <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	in.Mode = in.Mode&^0o7777 | 0o644
+	return f.RawFileSystem.Create(c, in, name, out)
+}
+
+func (f *modeless) SetAttr(c <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	if in.Valid &^= fuse.FATTR_MODE; in.Valid == 0 {
+		return f.GetAttr(c, &fuse.GetAttrIn{InHeader: in.InHeader}, out)
+	}
+	return f.RawFileSystem.SetAttr(c, in, out)
+}
+
+// TestWithoutModesAnInterruptedRunLeavesNothingUnderAName restores into a file system that cannot mark a file as
+// unfinished: a later run that replaces nothing must not take half a file for one of the user's.
+func TestWithoutModesAnInterruptedRunLeavesNothingUnderAName(t *testing.T) {
+	t.Parallel()
+	dir := mount(t, func(inner fuse.RawFileSystem) fuse.RawFileSystem {
+		return &modeless{&folding{RawFileSystem: inner, names: map[key]string{}}}
+	})
+	ctx := context.Background()
+	var halves []sink.File
+	var sinks []sink.Sink
+	opened := func(o Options) sink.Sink {
+		s := open(t, dir, o)
+		sinks = append(sinks, s)
+		return s
+	}
+	defer func() { // else the file system cannot be unmounted
+		for _, f := range halves {
+			if err := f.Abort(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, s := range sinks {
+			sinktest.Close(t, s)
+		}
+		if left := leftovers(t, dir); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}()
+	for range 2 { // the first file tells what the file system is like, the next finds it known
+		s := opened(Options{})
+		for _, name := range []string{"a", "b"} {
+			e := sinktest.Entry(name, tree.File)
+			e.Size = 4
+			f, err := s.Begin(ctx, nil, e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			halves = append(halves, f)
+			if _, err := f.WriteAt([]byte("wh"), 0); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a half-written file stands under the name %s: %v", name, err)
+			}
+		}
+	}
+	s := opened(Options{})
+	for _, name := range []string{"a", "b"} {
+		sinktest.Put(t, s, "", sinktest.Entry(name, tree.File), "whole")
+	}
+	// Of two names that the target takes for one the first to be finished stands.
+	upper, lower := sinktest.Entry("NAME", tree.File), sinktest.Entry("name", tree.File)
+	one, err := s.Begin(ctx, nil, upper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.Begin(ctx, nil, lower)
+	if err != nil {
+		t.Fatal(errors.Join(err, one.Abort()))
+	}
+	if err := two.Finish(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := one.Finish(ctx); !errors.Is(err, errs.Exists) || errs.Hint(err) == "" {
+		t.Errorf("a name that is there: %v", err)
+	}
+	// What is the user's is replaced on request only.
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := sinktest.TryPut(s, "", sinktest.Entry("a", tree.File), "whole"); !errors.Is(err, sink.ErrSkipped) {
+		t.Errorf("a file of the user's: %v", err)
+	}
+	sinktest.Put(t, opened(Options{Overwrite: Always}), "", sinktest.Entry("a", tree.File), "whole")
+	for _, name := range []string{"a", "b"} {
+		if got := read(t, filepath.Join(dir, name)); got != "whole" {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

@@ -120,26 +120,38 @@ func typeName(mode uint32) string {
 	return "an object of unknown type"
 }
 
-// plain reports whether new files in h's file system get owner and group as Linux file systems do. The first file of
-// each file system answers for the others.
-func (s *linux) plain(h *handle, fd int) bool {
-	s.plainMu.RLock()
-	ok, known := s.plainDev[h.dev]
-	s.plainMu.RUnlock()
-	if known {
-		return ok
+// traits are what new files of a file system are like.
+type traits struct {
+	plain bool // they get owner and group as Linux file systems give them
+	marks bool // they keep the mode that marks them as unfinished
+}
+
+// traitsOf returns what is known of the file system of a directory.
+func (s *linux) traitsOf(h *handle) (t traits, known bool) {
+	s.traitsMu.RLock()
+	defer s.traitsMu.RUnlock()
+	t, known = s.traits[h.dev]
+	return t, known
+}
+
+// learn is traitsOf with a new file at hand. The first file of each file system answers for the others.
+func (s *linux) learn(h *handle, fd int) traits {
+	if t, known := s.traitsOf(h); known {
+		return t
 	}
+	t := traits{marks: true}
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) == nil {
-		ok = st.Uid == s.rights.uid && st.Gid == h.gid && st.Mode&0o7777 == unfinishedFile
+		t.marks = st.Mode&0o7777 == unfinishedFile
+		t.plain = t.marks && st.Uid == s.rights.uid && st.Gid == h.gid
 	}
-	s.plainMu.Lock()
-	defer s.plainMu.Unlock()
-	if s.plainDev == nil {
-		s.plainDev = make(map[uint64]bool)
+	s.traitsMu.Lock()
+	defer s.traitsMu.Unlock()
+	if s.traits == nil {
+		s.traits = make(map[uint64]traits)
 	}
-	s.plainDev[h.dev] = ok
-	return ok
+	s.traits[h.dev] = t
+	return t
 }
 
 // probeNames finds out whether the target's file system takes different names for the same.

@@ -34,8 +34,10 @@ type linux struct {
 	temps   atomic.Uint64
 	empty   bool // the target held nothing when the run began
 
-	plainMu  sync.RWMutex
-	plainDev map[uint64]bool // see plain
+	traitsMu sync.RWMutex
+	traits   map[uint64]traits // of the file systems by device
+
+	naming sync.Mutex // held from the look at a free name to the renaming to it
 
 	probe       sync.Once
 	insensitive bool // names that differ count as the same

@@ -314,6 +314,25 @@ func TestAnInterruptedRunIsRecognised(t *testing.T) {
 	}
 }
 
+func TestAnAbortedFileLeavesAnotherUnderItsNameAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	f, err := s.Begin(context.Background(), nil, sinktest.Entry("f", tree.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another entry of that place, as there may be where leading directories are left out of paths.
+	sinktest.Put(t, s, "", sinktest.Entry("f", tree.File), "whole")
+	if err := f.Abort(); err != nil {
+		t.Error(err)
+	}
+	sinktest.Close(t, s)
+	if got := read(t, filepath.Join(dir, "f")); got != "whole" {
+		t.Errorf("the file is %q", got)
+	}
+}
+
 func TestWhatIsInTheWayIsNeitherFollowedNorRemoved(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
