@@ -157,6 +157,7 @@ func TestNamesThatTheTargetTakesForOneAreReported(t *testing.T) {
 					content string
 				}{
 					{sinktest.Entry("Name", tree.File), "the first"}, {sinktest.Entry("Dir", tree.Dir), ""},
+					{sinktest.Entry("Other", tree.File), "another"},
 				} {
 					if err := sinktest.TryPut(s, "", e.entry, e.content); err != nil && !errors.Is(err, sink.ErrSkipped) {
 						t.Errorf("rule %d: %s: %v", rule, e.entry.Name, err)
@@ -168,6 +169,9 @@ func TestNamesThatTheTargetTakesForOneAreReported(t *testing.T) {
 					if err := sinktest.TryPut(s, "", e, "the second"); !errors.Is(err, errs.Exists) || errs.Hint(err) == "" {
 						t.Errorf("rule %d: %s: %v", rule, e.Name, err)
 					}
+				}
+				if err := s.Link(context.Background(), nil, sinktest.Entry("NaMe", tree.File), nil, []byte("Other")); !errors.Is(err, errs.Exists) {
+					t.Errorf("rule %d: a link of that name: %v", rule, err)
 				}
 				sinktest.Close(t, s)
 				if got := read(t, filepath.Join(dir, "Name")); got != "the first" {

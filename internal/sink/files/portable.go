@@ -330,39 +330,51 @@ func (s *portable) Link(ctx context.Context, dir []byte, e *tree.Entry, toDir, t
 	}
 	// os.Root links within one root only, so both paths are the target's; their directories are opened first, which
 	// refuses symlinks on the way.
-	for _, path := range [][]byte{dir, toDir} {
-		d, err := s.dirs.get(path)
-		if err != nil {
-			return err
-		}
-		defer s.dirs.put(d)
-	}
-	root := s.dirs.top
-	first, name := string(join(toDir, toName)), string(join(dir, e.Name))
-	err := root.root.Link(first, name)
-	if errors.Is(err, fs.ErrExist) {
-		var a, b fs.FileInfo
-		var errA, errB error
-		a, errA = root.root.Lstat(first)
-		b, errB = root.root.Lstat(name)
-		switch {
-		case errA == nil && errB == nil && os.SameFile(a, b):
-			return sink.ErrSame
-		case b != nil && b.IsDir():
-			err = inTheWay("a directory")
-		case s.opts.Overwrite == Never:
-			return sink.ErrSkipped
-		default:
-			temp := string(join(dir, []byte(s.tempName())))
-			if err = root.root.Link(first, temp); err == nil {
-				if err = root.root.Rename(temp, name); err != nil {
-					err = errors.Join(err, root.root.Remove(temp))
-				}
-			}
-		}
-	}
+	d, err := s.dirs.get(dir)
 	if err != nil {
+		return err
+	}
+	defer s.dirs.put(d)
+	to, err := s.dirs.get(toDir)
+	if err != nil {
+		return err
+	}
+	defer s.dirs.put(to)
+	first, name := string(join(toDir, toName)), string(join(dir, e.Name))
+	err = s.dirs.top.root.Link(first, name)
+	if errors.Is(err, fs.ErrExist) {
+		err = s.relink(d, dir, e, first)
+	}
+	if err != nil && !errors.Is(err, sink.ErrSkipped) {
 		return failed("link to "+strconv.Quote(first), dir, e.Name, err)
+	}
+	return err
+}
+
+// relink puts a link to first in the place of an existing object of directory d.
+func (s *portable) relink(d *rootHandle, dir []byte, e *tree.Entry, first string) error {
+	root, name := s.dirs.top.root, string(join(dir, e.Name))
+	there, err := s.exists(d, string(e.Name))
+	if err != nil {
+		return err
+	}
+	linked, err := root.Lstat(first)
+	switch {
+	case err != nil:
+		return err
+	case os.SameFile(linked, there):
+		return sink.ErrSame
+	case there.IsDir():
+		return inTheWay("a directory")
+	case s.opts.Overwrite == Never:
+		return sink.ErrSkipped
+	}
+	temp := string(join(dir, []byte(s.tempName())))
+	if err := root.Link(first, temp); err != nil {
+		return err
+	}
+	if err := root.Rename(temp, name); err != nil {
+		return errors.Join(err, root.Remove(temp))
 	}
 	return nil
 }
