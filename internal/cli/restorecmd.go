@@ -98,7 +98,7 @@ func (a *app) runRestore(ctx context.Context, f *restoreFlags, arg string) error
 		var to sink.Sink
 		if !f.dryRun || exists(f.target) {
 			folder, err := connect.OpenFolder(f.target, connect.FileSink{
-				Overwrite: overwrite, NumericIDs: f.numericIDs, SetID: f.setID, Devices: f.devices,
+				Overwrite: overwrite, NumericIDs: f.numericIDs, SetID: f.setID, Devices: f.devices, DryRun: f.dryRun,
 			})
 			if err != nil {
 				return fmt.Errorf("restore to %s: %w", f.target, err)

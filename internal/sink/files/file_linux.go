@@ -124,19 +124,25 @@ func (f *file) Finish(ctx context.Context) error {
 		return errors.Join(failed("stat", f.dir, f.e.Name, err), f.Abort())
 	}
 	meta := f.s.setMeta(object{fd: f.fd}, f.dir, f.e, now)
-	if f.temp != "" {
-		if err := f.rename(); err != nil {
-			return errors.Join(failed("replace", f.dir, f.e.Name, err), f.Abort())
-		}
-		f.temp = ""
-	}
+	var flags *record
 	if f.e.FSFlags&lateFlags != 0 {
-		meta = errors.Join(meta, f.s.laterFlags(f.fd, f.dir, f.e))
+		if flags, err = late(f.fd, f.dir, f.e); err != nil {
+			meta = errors.Join(meta, failed("set inode flags of", f.dir, f.e.Name, err))
+		}
 	}
+	// Some file systems tell only now that they could not write: before another file is replaced.
 	fd := f.fd
 	f.fd = -1
 	if err := unix.Close(fd); err != nil && err != unix.EINTR {
 		return errors.Join(failed("close", f.dir, f.e.Name, err), f.Abort())
+	}
+	if f.temp != "" {
+		if err := f.rename(); err != nil {
+			return errors.Join(failed("replace", f.dir, f.e.Name, err), f.Abort())
+		}
+	}
+	if flags != nil {
+		meta = errors.Join(meta, f.s.pending.push(flags))
 	}
 	f.s.dirs.put(f.h)
 	return meta

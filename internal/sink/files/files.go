@@ -76,6 +76,8 @@ type Options struct {
 	// NoSync leaves it to the system when what was restored reaches the disk: for targets that need not survive a power
 	// cut, such as a restore that is only a test.
 	NoSync bool
+	// DryRun is for a rehearsal: Peek alone is called, the target is there, and nothing of it is changed.
+	DryRun bool
 }
 
 // Sink restores into a folder.
@@ -94,7 +96,9 @@ type implementation interface {
 // New begins a restore into the folder target, which is made (mode 0700) if it is missing. A symlink in the path to
 // the target itself is followed: the user named it.
 func New(target string, opts Options) (*Sink, error) {
-	if err := os.MkdirAll(target, 0o700); err != nil {
+	if opts.DryRun {
+		opts.NoSync = true
+	} else if err := os.MkdirAll(target, 0o700); err != nil {
 		return nil, fmt.Errorf("make target folder: %w", kind(err))
 	}
 	l := &losses{}

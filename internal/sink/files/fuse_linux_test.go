@@ -185,6 +185,47 @@ func TestNamesThatTheTargetTakesForOneAreReported(t *testing.T) {
 	}
 }
 
+// TestARehearsalSeesThatNamesCollide peeks at a target that does not tell case, and changes nothing of it.
+func TestARehearsalSeesThatNamesCollide(t *testing.T) {
+	t.Parallel()
+	dir := mountFolding(t)
+	write(t, filepath.Join(dir, "Name"), "mine", 0o600)
+	s := open(t, dir, Options{DryRun: true, Overwrite: Always})
+	if err := s.Peek(context.Background(), nil, sinktest.Entry("NAME", tree.File)); !errors.Is(err, errs.Exists) {
+		t.Errorf("another case: %v", err)
+	}
+	if err := s.Peek(context.Background(), nil, sinktest.Entry("Name", tree.File)); err != nil {
+		t.Errorf("the same name: %v", err)
+	}
+	sinktest.Close(t, s)
+}
+
+// TestAFileThatCannotBeClosedReplacesNothing has the target say at the end only that it could not write.
+func TestAFileThatCannotBeClosedReplacesNothing(t *testing.T) {
+	t.Parallel()
+	double := faultfs.Mount(t, t.TempDir())
+	write(t, filepath.Join(double.Dir, "f"), "mine", 0o600)
+	s := open(t, double.Dir, Options{Overwrite: Always})
+	double.SetRule(func(c faultfs.Call) syscall.Errno {
+		if c.Op == "flush" {
+			return syscall.ENOSPC
+		}
+		return 0
+	})
+	err := sinktest.TryPut(s, "", sinktest.Entry("f", tree.File), "new")
+	double.SetRule(nil)
+	if !errors.Is(err, errs.Full) {
+		t.Errorf("error %v", err)
+	}
+	sinktest.Close(t, s)
+	if got := read(t, filepath.Join(double.Dir, "f")); got != "mine" {
+		t.Errorf("the file that was there is %q", got)
+	}
+	if left := leftovers(t, double.Dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
 // modeless is a file system that keeps no modes, as FAT.
 type modeless struct{ fuse.RawFileSystem }
 

@@ -3,6 +3,10 @@ package files
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -156,6 +160,9 @@ func (s *linux) learn(h *handle, fd int) traits {
 
 // probeNames finds out whether the target's file system takes different names for the same.
 func (s *linux) probeNames() (bool, error) {
+	if s.opts.DryRun {
+		return s.guessNames()
+	}
 	name := s.tempName() + "-probe-\u00e9"
 	fd, err := openFile(s.dirs.root.fd, name)
 	if err != nil {
@@ -174,6 +181,30 @@ func (s *linux) probeNames() (bool, error) {
 		return false, fmt.Errorf("remove probe file %q: %w", name, err)
 	}
 	return same, nil
+}
+
+// guessNames is probeNames that makes nothing: it looks for a name of the target in another case.
+func (s *linux) guessNames() (bool, error) {
+	dir, err := os.Open(object{fd: s.dirs.root.fd}.proc())
+	if err != nil {
+		return false, err
+	}
+	names, err := dir.Readdirnames(4096)
+	if err = errors.Join(dir.Close(), err); err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	for _, name := range names {
+		other := strings.ToUpper(name)
+		if other == name {
+			other = strings.ToLower(name)
+		}
+		if other == name || slices.Contains(names, other) {
+			continue
+		}
+		var st unix.Stat_t
+		return unix.Fstatat(s.dirs.root.fd, other, &st, unix.AT_SYMLINK_NOFOLLOW) == nil, nil
+	}
+	return false, nil
 }
 
 // sameName refuses an existing object whose name is not byte for byte the wanted one.

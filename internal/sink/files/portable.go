@@ -73,14 +73,7 @@ func (s *portable) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.F
 	case tree.Symlink:
 		err = s.symlink(d, dir, e)
 	default:
-		a := attrs.Devices
-		switch e.Type {
-		case tree.FIFO:
-			a = attrs.FIFOs
-		case tree.Socket:
-			a = attrs.Sockets
-		}
-		s.losses.add(a, dir, e.Name, errNotHere)
+		s.notHere(dir, e)
 		err = sink.ErrSkipped
 	}
 	s.dirs.put(d)
@@ -99,6 +92,7 @@ func (s *portable) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 		return err
 	}
 	if e.Type != tree.Dir && e.Type != tree.File && e.Type != tree.Symlink {
+		s.notHere(dir, e) // whoever asks does not go on to Begin
 		return sink.ErrSkipped
 	}
 	d, err := s.dirs.get(dir)
@@ -121,6 +115,18 @@ func (s *portable) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 		err = failed("restore", dir, e.Name, inTheWay("something that is no directory"))
 	}
 	return err
+}
+
+// notHere counts an object of a type that this system cannot make.
+func (s *portable) notHere(dir []byte, e *tree.Entry) {
+	a := attrs.Devices
+	switch e.Type {
+	case tree.FIFO:
+		a = attrs.FIFOs
+	case tree.Socket:
+		a = attrs.Sockets
+	}
+	s.losses.add(a, dir, e.Name, errNotHere)
 }
 
 var errNotHere = errs.New(errs.Unsupported, "not restored on %s", runtime.GOOS)

@@ -102,6 +102,7 @@ func (s *linux) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 		return err
 	}
 	if (e.Type == tree.CharDevice || e.Type == tree.BlockDevice) && !s.opts.Devices {
+		s.losses.add(attrs.Devices, dir, e.Name, errNotAsked) // whoever asks does not go on to Begin
 		return sink.ErrSkipped
 	}
 	if s.empty {
@@ -254,7 +255,11 @@ func (s *linux) skipped(h *handle, dir []byte, e *tree.Entry, skip error) error 
 	}
 	fd, err := openRegular(h.fd, string(e.Name))
 	if err == nil {
-		err = errors.Join(s.laterFlags(fd, dir, e), unix.Close(fd))
+		var r *record
+		r, err = late(fd, dir, e)
+		if err = errors.Join(err, unix.Close(fd)); err == nil {
+			err = s.pending.push(r)
+		}
 	}
 	if err != nil {
 		return failed("set inode flags of", dir, e.Name, err)
@@ -262,13 +267,13 @@ func (s *linux) skipped(h *handle, dir []byte, e *tree.Entry, skip error) error 
 	return skip
 }
 
-// laterFlags notes that an open file gets its late flags at Close.
-func (s *linux) laterFlags(fd int, dir []byte, e *tree.Entry) error {
+// late is the record of an open file that gets its late flags at Close.
+func late(fd int, dir []byte, e *tree.Entry) (*record, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return err
+		return nil, err
 	}
-	return s.pending.push(&record{dir: dir, entry: *e, dev: uint64(st.Dev), ino: st.Ino})
+	return &record{dir: dir, entry: *e, dev: uint64(st.Dev), ino: st.Ino}, nil
 }
 
 // tempName returns a name for what is renamed later. Should it exist, the call that uses it fails and the next name is

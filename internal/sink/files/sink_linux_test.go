@@ -314,6 +314,51 @@ func TestAnInterruptedRunIsRecognised(t *testing.T) {
 	}
 }
 
+func TestARehearsalChangesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "f"), "mine", 0o600)
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Unix(1_000_000_000, 0)
+	for _, path := range []string{dir, filepath.Join(dir, "d"), filepath.Join(dir, "f")} {
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, dir, Options{DryRun: true})
+	ctx := context.Background()
+	for _, e := range []struct {
+		dir   string
+		entry *tree.Entry
+		want  error
+	}{
+		{"", sinktest.Entry("d", tree.Dir), nil},
+		{"", sinktest.Entry("f", tree.File), sink.ErrSkipped},
+		{"", sinktest.Entry("f", tree.Dir), errs.Exists},
+		{"d", sinktest.Entry("x", tree.File), nil},
+		{"new", sinktest.Entry("x", tree.File), nil},
+		{"d", sinktest.Entry("device", tree.CharDevice), sink.ErrSkipped},
+	} {
+		if err := s.Peek(ctx, []byte(e.dir), e.entry); !errors.Is(err, e.want) {
+			t.Errorf("%s in %q: %v, want %v", e.entry.Name, e.dir, err, e.want)
+		}
+	}
+	sinktest.Close(t, s)
+	if l := s.Losses(); len(l) != 1 || l[0].Count != 1 {
+		t.Errorf("losses %+v, want the device", l)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, "d"), filepath.Join(dir, "f")} {
+		if st := stat(t, path); st.Mtim.Sec != old.Unix() {
+			t.Errorf("%s was changed", path)
+		}
+	}
+	if _, err := New(filepath.Join(dir, "missing"), Options{DryRun: true}); !errors.Is(err, errs.NotFound) {
+		t.Errorf("a target that is missing: %v", err)
+	}
+}
+
 func TestAnAbortedFileLeavesAnotherUnderItsNameAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
