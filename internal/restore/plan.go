@@ -244,6 +244,9 @@ func (p *planner) entry(ctx context.Context, e *tree.Entry, old tree.Old) error 
 		p.w.keep(old)
 	}
 	it := &item{from: p.from, dir: p.dir, e: p.load(ctx, e)}
+	if it.e != e {
+		p.w.loaded += size(it.e)
+	}
 	if e.Flags&tree.Partial != 0 && e.Type == tree.File {
 		p.partial(ctx, it)
 	}
@@ -298,6 +301,18 @@ func (p *planner) partial(ctx context.Context, it *item) {
 	it.e, it.part = &e, true
 }
 
+// maxLoaded bounds the out-of-line values of one entry. No file system has as many.
+const maxLoaded = 64 << 20
+
+// size is how many bytes the attributes and the target of an entry take.
+func size(e *tree.Entry) int {
+	n := len(e.Target)
+	for i := range e.Xattrs {
+		n += len(e.Xattrs[i].Value)
+	}
+	return n
+}
+
 // load fetches attributes and targets that stand out of line. What cannot be had is reported, and the entry restored
 // without.
 func (p *planner) load(ctx context.Context, e *tree.Entry) *tree.Entry {
@@ -306,10 +321,14 @@ func (p *planner) load(ctx context.Context, e *tree.Entry) *tree.Entry {
 	}
 	out := *e
 	out.Xattrs = nil
+	total := uint64(0)
 	for i := range e.Xattrs {
 		x := e.Xattrs[i]
 		if !x.Blob.IsZero() {
-			value, err := p.v.Xattr(ctx, &x)
+			value, err := []byte(nil), errs.New(errs.Unsupported, "the attributes take more than %d bytes", maxLoaded)
+			if total += x.Size; x.Size <= maxLoaded && total <= maxLoaded {
+				value, err = p.v.Xattr(ctx, &x)
+			}
 			if err != nil {
 				p.fail(tree.JoinPath(nil, p.from, e.Name), fmt.Errorf("read attribute %q: %w", x.Name, err))
 				continue

@@ -3,7 +3,8 @@
 // # Algorithm
 //
 // Restore is turned inside out: packs feed files. One goroutine, the planner, walks the snapshot's tree in key order
-// and cuts it into windows: at most 32,768 entries, 131,072 pieces of content, and 512 files of more than one piece. It
+// and cuts it into windows: at most 32,768 entries, 131,072 pieces of content, 512 files of more than one piece, and
+// about 16 MiB of attributes that stand out of line. It
 // begins directories as it meets them, drops what the filter or the sink leaves alone, looks up where each piece of
 // content stands, sorts the pieces by pack and segment, and cuts them into units of one pack and about 8 MiB. While it
 // plans one window, the workers carry out the one before: each takes a unit, has its segments fetched and decoded once,
@@ -25,7 +26,7 @@
 //
 // # Memory
 //
-// Two windows (about 16 MiB of pieces and the leaves of their entries, 32 MiB as a rule), a segment and its fetched
+// Two windows (about 16 MiB of pieces, 16 MiB of attributes and the leaves of their entries, 32 MiB as a rule), a segment and its fetched
 // range for each worker, and about 150 bytes for each hard-link group of which members are still expected, of which at
 // most 1,048,576 are kept; the members of groups beyond are restored as files of their own, which counts as a loss.
 package restore

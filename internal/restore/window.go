@@ -19,9 +19,10 @@ type bounds struct {
 	items  int
 	pieces int
 	open   int // files of more than one piece: they stay open from their first piece to their last
+	loaded int // bytes of attributes and targets that stand out of line
 }
 
-var defaults = bounds{items: 32 << 10, pieces: 128 << 10, open: 512}
+var defaults = bounds{items: 32 << 10, pieces: 128 << 10, open: 512, loaded: 16 << 20}
 
 // unitBytes is about how much content a worker takes at once.
 const unitBytes = 8 << 20
@@ -84,6 +85,7 @@ type window struct {
 	units  [][]piece
 	count  int // of items, links included
 	open   int // items of more than one piece
+	loaded int // bytes of out-of-line values that its items hold
 	leaves []tree.Old
 	last   *tree.Leaf
 }
@@ -106,7 +108,8 @@ func (w *window) release() {
 }
 
 func (w *window) full() bool {
-	return w.count >= w.max.items || len(w.pieces) >= w.max.pieces || w.open >= w.max.open
+	return w.count >= w.max.items || len(w.pieces) >= w.max.pieces || w.open >= w.max.open ||
+		w.loaded >= w.max.loaded
 }
 
 // add adds a piece of an item; the copies of its blob are at locs, the best first.

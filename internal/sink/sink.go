@@ -65,7 +65,7 @@ type ReadFile interface {
 // Peeker is an extra of sinks that can tell beforehand what they would do, so that content that is not wanted need not
 // be fetched, and so that a run can be rehearsed.
 type Peeker interface {
-	// Peek changes nothing. It returns nil where Begin would make the object of e, else the error (ErrSkipped and
+	// Peek changes nothing. It returns nil where Begin would make the object of e, or do anything else to it, else the error (ErrSkipped and
 	// ErrSame among them) that Begin would return, as far as this can be seen beforehand. A directory that is still to
 	// be made is taken for empty.
 	Peek(ctx context.Context, dir []byte, e *tree.Entry) error

@@ -10,6 +10,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
@@ -63,7 +64,7 @@ func (v *View) direct(ctx context.Context, e *tree.Entry) ([]tree.Extent, error)
 		var n uint64
 		if l, ok := v.index.Lookup(b.Short()); ok {
 			n = uint64(l.RawLen)
-		} else if i == len(ids)-1 && e.Flags&tree.Partial == 0 && off <= e.Size {
+		} else if i == len(ids)-1 && e.Flags&tree.Partial == 0 && off <= e.Size && e.Size-off <= segment.MaxBlob {
 			n = e.Size - off
 		} else {
 			// The reader takes a newer listing before it gives a blob up.
@@ -238,6 +239,9 @@ func (v *View) Xattr(ctx context.Context, x *tree.Xattr) ([]byte, error) {
 	b, err := v.blobs.Get(ctx, crypt.KindData, x.Blob, nil)
 	if err != nil {
 		return nil, fmt.Errorf("attribute %q: %w", x.Name, err)
+	}
+	if uint64(len(b)) != x.Size {
+		return nil, errs.New(errs.Corrupt, "attribute %q: blob %s has %d bytes, the entry says %d", x.Name, x.Blob, len(b), x.Size)
 	}
 	return b, nil
 }

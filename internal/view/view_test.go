@@ -362,6 +362,22 @@ func TestSizesThatDoNotFitTheContentAreDamage(t *testing.T) {
 	if _, err := v.OpenFile(ctx, &tree.Entry{Type: tree.File, Size: 1 << 63}); !errors.Is(err, errs.Corrupt) {
 		t.Errorf("an impossible size: %v", err)
 	}
+	lost := tree.Entry{Type: tree.File, Size: 1 << 32, Content: tree.Content{Kind: tree.Direct, IDs: []id.ID{{1}}}}
+	if err := v.Extents(ctx, &lost, func(x Extent) error {
+		t.Errorf("a lost blob of %d bytes", x.Length)
+		return nil
+	}); !errors.Is(err, errs.NotFound) {
+		t.Errorf("a lost blob of a length that none has: %v", err)
+	}
+	for _, f := range files {
+		for _, x := range f.entry.Xattrs {
+			if x.Size++; !x.Blob.IsZero() {
+				if _, err := v.Xattr(ctx, &x); !errors.Is(err, errs.Corrupt) {
+					t.Errorf("an attribute of another length: %v", err)
+				}
+			}
+		}
+	}
 }
 
 func TestDiffShowsWhatChanged(t *testing.T) {

@@ -271,6 +271,18 @@ func TestInodeFlagsComeLast(t *testing.T) {
 	if err := errors.Join(clear("d"), clear("d/f")); err != nil {
 		t.Fatal(err)
 	}
+	peek := func(o Options) error {
+		s := open(t, dir, o)
+		err := s.Peek(context.Background(), []byte("d"), f)
+		sinktest.Close(t, s)
+		return err
+	}
+	if err := peek(Options{Overwrite: IfChanged}); err != nil {
+		t.Errorf("the second run is told to leave the file alone: %v", err)
+	}
+	if err := peek(Options{Overwrite: IfChanged, DryRun: true}); !errors.Is(err, sink.ErrSame) {
+		t.Errorf("a rehearsal of the second run: %v", err)
+	}
 	if err := put(Options{Overwrite: IfChanged}); !errors.Is(err, sink.ErrSame) {
 		t.Errorf("second run: %v", err)
 	}

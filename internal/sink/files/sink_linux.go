@@ -121,6 +121,9 @@ func (s *linux) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 	} else {
 		err = s.replace(h, e)
 	}
+	if errors.Is(err, sink.ErrSame) && e.FSFlags&lateFlags != 0 && !s.opts.DryRun {
+		return nil // Begin notes the flags, which a run that was interrupted did not set
+	}
 	if err != nil && !errors.Is(err, sink.ErrSkipped) {
 		return failed("restore", dir, e.Name, err)
 	}
