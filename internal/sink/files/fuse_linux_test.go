@@ -156,7 +156,8 @@ func TestNamesThatTheTargetTakesForOneAreReported(t *testing.T) {
 					entry   *tree.Entry
 					content string
 				}{
-					{sinktest.Entry("Name", tree.File), "the first"}, {sinktest.Entry("Dir", tree.Dir), ""},
+					{sinktest.Entry("Name", tree.File), "the first"},
+					{sinktest.Entry("Dir", tree.Dir), ""},
 					{sinktest.Entry("Other", tree.File), "another"},
 				} {
 					if err := sinktest.TryPut(s, "", e.entry, e.content); err != nil && !errors.Is(err, sink.ErrSkipped) {
