@@ -116,25 +116,29 @@ func (c *dirCache) closeLocked(h *dirHandle) {
 
 func (c *dirCache) release(h *dirHandle) {
 	c.mu.Lock()
-	h.pins--
-	c.mu.Unlock()
-}
-
-func (c *dirCache) closeAll() error {
-	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.ring.next != &c.ring {
-		c.closeLocked(c.ring.next)
+	if h.pins--; c.ended && h.pins == 0 {
+		c.closeLocked(h)
 	}
-	return nil
 }
 
-// close gives all handles up for good.
+func (c *dirCache) closeAllLocked() {
+	for h := c.ring.next; h != &c.ring; {
+		next := h.next
+		if h.pins == 0 {
+			c.closeLocked(h)
+		}
+		h = next
+	}
+}
+
+// close gives all handles up for good: one that somebody is still using, whom nobody waited for, when it is released.
 func (c *dirCache) close() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.ended = true
-	c.mu.Unlock()
-	return c.closeAll()
+	c.closeAllLocked()
+	return nil
 }
 
 var errEnded = errors.New("open: the source is closed")

@@ -71,7 +71,7 @@ func (w *walk) start(ctx context.Context) (stop func()) {
 }
 
 // hungAfter is how long a walker may take to end once the context has ended.
-const hungAfter = time.Second
+const hungAfter = time.Second / 2
 
 // join waits for the walkers. When the context has ended it does not wait for one that a file system keeps in a system
 // call: such a walker ends by itself when the call returns, and touches nothing but memory of its own.

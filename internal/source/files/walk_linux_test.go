@@ -103,7 +103,9 @@ func TestADirectoryThatWasReplacedIsNotReadInItsPlace(t *testing.T) {
 	build(t, root, "a/f")
 	s := open(t, Options{Roots: []string{root}})
 	v := walkAll(t, s)
-	must(t, s.dirs.closeAll())
+	s.dirs.mu.Lock()
+	s.dirs.closeAllLocked()
+	s.dirs.mu.Unlock()
 	must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "b")))
 	build(t, root, "a/f")
 	if _, err := s.Open(t.Context(), v.entries[top(root)+"a/f"]); err == nil || s.ErrClass(err) != tree.ErrChanged {
