@@ -62,7 +62,25 @@ type batch struct {
 	ops  []op
 	work int64         // bytes of content that a worker reads
 	big  *bigState     // set where the batch is one big file
-	done chan struct{} // closed when all ops are ready; within the gate, but for big files
+	done chan struct{} // closed when all ops are ready, or the one at at, which was read again; within the gate, but for big files
+	at   int           // ops that are in the tree; the builder's
+}
+
+// drop gives up the ops that are not in the tree.
+func (b *batch) drop(src source.Source) {
+	for i := range b.ops[b.at:] {
+		b.ops[b.at+i].release(src)
+	}
+}
+
+// release gives up what the op retains.
+func (o *op) release(src source.Source) {
+	if o.item != nil {
+		src.Release(o.item)
+	}
+	if o.old.Ok() {
+		o.old.Release()
+	}
 }
 
 var closed = func() chan struct{} {
@@ -88,18 +106,18 @@ func newWindow() *window {
 	return w
 }
 
-// send hands a batch on. It waits until the window has room: a batch with more content than the window holds waits
-// until it is alone.
-func (w *window) send(ctx context.Context, b *batch) error {
+// send hands a batch on, and reports whether the builder may see it. It waits until the window has room: a batch with
+// more content than the window holds waits until it is alone.
+func (w *window) send(ctx context.Context, b *batch) (placed bool, err error) {
 	w.mu.Lock()
 	for w.cause == nil && w.inside > 0 && w.inside+b.work > windowWork {
 		w.room.Wait()
 	}
-	err := w.cause
+	err = w.cause
 	w.inside += b.work
 	w.mu.Unlock()
 	if err != nil {
-		return err
+		return false, err
 	}
 	needsWorker := b.done == nil
 	if needsWorker {
@@ -108,16 +126,16 @@ func (w *window) send(ctx context.Context, b *batch) error {
 	select {
 	case w.order <- b:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
 	if needsWorker {
 		select {
 		case w.work <- b:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return true, context.Cause(ctx)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // leave says that the builder is done with a batch.

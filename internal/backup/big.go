@@ -35,36 +35,47 @@ type bigReader struct {
 	state *bigState
 	queue []*stripe // in the order of the file
 	free  [][]byte  // buffers of stripes that are done
+	try   int       // how often the file is read
 	most  int       // stripes under way: one for each worker and one being read; with their buffers 4 MiB each
 }
 
-// big stores a big file or a stream: this worker reads and cuts, all of them store. It is read once: a disk image in
-// use would never hold still.
+// bigTries is how often a big file is read that changes meanwhile: a disk image in use never holds still, and reading it
+// takes long. What did not change is stored already.
+const bigTries = 2
+
+// big stores a big file or a stream: this worker reads and cuts, all of them store.
 func (w *worker) big(ctx context.Context, b *batch) error {
 	o := &b.ops[0]
-	if err := w.locked(func() error { return w.describe(ctx, o) }); err != nil || o.do != addNew {
+	if err := w.describe(ctx, o); err != nil || o.do != addNew {
 		return err
 	}
 	r := &bigReader{w: w, batch: b, o: o, state: b.big, most: w.run.o.Workers + 1}
-	err := r.run(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case isFatal(err):
-		return err
-	case err != nil && w.run.o.Stream:
-		return err // half a stream is no backup of it
-	case err != nil:
-		w.run.lose(ctx, o, err)
+	for {
+		again, err := r.run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case isFatal(err):
+			return err
+		case err != nil && w.run.o.Stream:
+			return err // half a stream is no backup of it
+		case err != nil:
+			w.run.lose(ctx, o, err)
+			return nil
+		case !again:
+			return nil
+		}
+		o.renew()
+		o.resume = false // the part that a checkpoint has may have changed, too
 	}
-	return nil
 }
 
-// run reads the file.
-func (r *bigReader) run(ctx context.Context) (err error) {
-	f, err := r.w.run.src.Open(ctx, r.o.item)
+// run reads the file. It reports whether it is to be read again.
+func (r *bigReader) run(ctx context.Context) (again bool, err error) {
+	r.try++
+	f, err := r.w.open(ctx, r.o)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil && cerr != nil {
@@ -72,19 +83,27 @@ func (r *bigReader) run(ctx context.Context) (err error) {
 		}
 	}()
 	if err := r.w.locked(func() error { return r.begin(ctx) }); err != nil {
-		return err
+		return false, err
 	}
 	if err := r.read(ctx, f); err != nil {
-		// The stripes under way are waited for: their buffers are in use.
-		if derr := r.drain(ctx, 0); derr != nil {
-			return derr
+		if ctx.Err() == nil { // The stripes under way are waited for: their buffers are in use.
+			if derr := r.drain(ctx, 0); derr != nil {
+				return false, derr
+			}
 		}
-		return err
+		return false, err
 	}
 	if err := r.drain(ctx, 0); err != nil {
-		return err
+		return false, err
 	}
-	return r.w.locked(func() error { return r.finish(ctx, f) })
+	after := r.o.entry
+	if !r.w.run.o.Stream {
+		if err := f.Stat(&after); err != nil {
+			return false, err
+		}
+	}
+	err = r.w.locked(func() error { again, err = r.finish(ctx, &after); return err })
+	return again, err
 }
 
 // begin makes the extent writer; a file in progress goes on behind what a checkpoint has of it.
@@ -207,31 +226,29 @@ func (r *bigReader) take(ctx context.Context, s *stripe) error {
 	return nil
 }
 
-// finish ends the extent list and compares the file with what it was.
-func (r *bigReader) finish(ctx context.Context, f source.File) error {
+// finish ends the extent list and compares the file with what it was. It reports whether it is to be read again.
+func (r *bigReader) finish(ctx context.Context, after *tree.Entry) (again bool, err error) {
 	content, err := r.state.extents.Finish(ctx)
 	if err != nil {
-		return fatal(fmt.Errorf("store an extent list: %w", err))
+		return false, fatal(fmt.Errorf("store an extent list: %w", err))
 	}
 	got := r.state.at
 	r.o.entry.Content = content
+	if r.w.run.o.Stream {
+		r.o.entry.Size = uint64(got)
+	} else if settled(r.o, after, got) {
+		if r.try < bigTries {
+			r.state.extents, r.state.at = nil, 0
+			return true, nil
+		}
+		tear(r.o)
+	}
 	if r.o.pieces.full {
 		r.w.run.wantCheckpoint() // the journal cannot tell of it
 	}
-	if r.w.run.o.Stream {
-		r.o.entry.Size = uint64(got)
-	} else {
-		changed, err := settled(r.o, f, got)
-		if err != nil {
-			return err
-		}
-		if changed {
-			tear(r.o)
-		}
-	}
 	r.state.entry, r.state.extents = r.o.entry, nil
 	r.w.run.journal.add(r.batch) // no checkpoint comes between the file's end and this
-	return nil
+	return false, nil
 }
 
 // stripe stores the chunks of a stripe.
@@ -244,7 +261,7 @@ func (w *worker) stripe(ctx context.Context, s *stripe) error {
 				return context.Cause(ctx)
 			}
 			var err error
-			if s.ids[i], err = w.put(ctx, buf[:n]); err != nil {
+			if s.ids[i], err = w.putLocked(ctx, buf[:n]); err != nil {
 				return err
 			}
 			buf = buf[n:]

@@ -21,11 +21,18 @@ func (r *run) build(ctx context.Context) error {
 	}
 }
 
-// placeHead adds the batch at the head, which is ready.
+// placeHead adds the batch at the head, which is ready: all of it, or what comes before a further hard link whose
+// content is not that of the first. That one a worker reads, and the batch is not ready until then.
 func (r *run) placeHead(ctx context.Context) error {
 	b := r.head
-	for i := range b.ops {
-		if err := r.place(ctx, &b.ops[i]); err != nil {
+	for ; b.at < len(b.ops); b.at++ {
+		o := &b.ops[b.at]
+		if o.do == addLink && !o.resolve() {
+			b.done = make(chan struct{})
+			r.again <- b
+			return nil
+		}
+		if err := r.place(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -95,11 +102,6 @@ func (r *run) next(ctx context.Context) (bool, error) {
 
 // place adds a ready op to the tree and counts it.
 func (r *run) place(ctx context.Context, o *op) error {
-	if o.do == addLink {
-		if err := r.resolve(ctx, o); err != nil {
-			return err
-		}
-	}
 	e := &o.entry
 	var err error
 	switch o.do {
@@ -129,26 +131,22 @@ func (r *run) place(ctx context.Context, o *op) error {
 		o.link.fill(e, o.err == nil)
 	}
 	r.tally(o, e)
-	if o.item != nil {
-		r.src.Release(o.item)
-	}
-	if o.old.Ok() {
-		o.old.Release()
-	}
+	o.release(r.src)
 	return nil
 }
 
-// resolve gives a further hard link the content of the first, or reads it if that is not its content.
-func (r *run) resolve(ctx context.Context, o *op) error {
+// resolve gives a further hard link the content of the first. False says that this is not its content: it becomes an
+// entry that is to be read.
+func (o *op) resolve() bool {
 	if o.verdict == event.Failed {
-		return nil
+		return true
 	}
 	if o.link.fits(&o.entry) {
 		o.entry.Content = o.link.entry.Content
-		return nil
+		return true
 	}
-	o.further = false
-	return r.own.readFile(ctx, o)
+	o.do, o.further = addNew, false
+	return false
 }
 
 // tally counts an entry that is in the tree.

@@ -48,6 +48,7 @@ func (r *run) makeCheckpoint(ctx context.Context, last bool) error {
 		}
 		snap := r.snapshot(root)
 		snap.Upto = upto
+		r.committing, r.ending = snap, last
 		next, st, cp, err := r.sess.Checkpoint(ctx, snap)
 		if err != nil {
 			return err
@@ -188,12 +189,18 @@ func (r *run) commit(ctx context.Context) error {
 		r.warn(fmt.Errorf("%w; the next backup does it", err))
 	}
 	snap = r.snapshot(root) // with the index object's bytes
-	done, err := r.sess.Commit(ctx, snap)
-	if err != nil {
+	r.committing = snap
+	if _, err := r.sess.Commit(ctx, snap); err != nil {
 		return err
 	}
+	r.finish(ctx, snap)
+	return nil
+}
+
+// finish is what is left to do once the snapshot is committed.
+func (r *run) finish(ctx context.Context, snap *record.Snapshot) {
 	r.mu.Lock()
-	r.sum.Snapshot, r.sum.Record = done.ID, *snap
+	r.sum.Snapshot, r.sum.Record = r.sess.ID(), *snap
 	ws := r.writer.Stats()
 	r.sum.NewBlobs = r.dataBlobs.Load()
 	r.sum.NewPages = ws.Blobs - r.sum.NewBlobs
@@ -206,7 +213,6 @@ func (r *run) commit(ctx context.Context) error {
 	if err := r.sess.Supersede(ctx, r.past...); err != nil {
 		r.warn(fmt.Errorf("forget the checkpoints of this run (the next backup does it): %w", err))
 	}
-	return nil
 }
 
 // stamp is a time for people.

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,28 +21,38 @@ func (r *run) dry(ctx context.Context) (*Summary, error) {
 		}
 	}
 	defer r.close()
-	g, ctx := errgroup.WithContext(ctx)
+	r.group, ctx = errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { r.window.stop(context.Cause(ctx)) })
 	defer stop()
-	g.Go(func() error { return r.scan(ctx, nil) })
-	g.Go(func() error {
-		for b := range r.window.order {
+	r.spawn(func(v *visitor) error { return r.scan(ctx, v, nil) })
+	r.spawn(func(*visitor) error { return r.dryBuild(ctx) })
+	if err := r.wait(ctx); err != nil && !errors.Is(err, ErrInterrupted) {
+		return nil, err
+	} else if err != nil {
+		return &Summary{}, err
+	}
+	return &r.sum, nil
+}
+
+// dryBuild takes the batches in order, and the place of the workers.
+func (r *run) dryBuild(ctx context.Context) error {
+	for {
+		select {
+		case b, ok := <-r.window.order:
+			if !ok {
+				return nil
+			}
 			for i := range b.ops {
 				r.dryOp(&b.ops[i])
 			}
 			r.window.leave(b)
+		case <-r.window.work:
+		case <-r.o.Interrupt:
+			return ErrInterrupted
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return nil
-	})
-	g.Go(func() error {
-		for range r.window.work { // nobody works
-		}
-		return nil
-	})
-	if err := g.Wait(); err != nil {
-		return nil, err
 	}
-	return &r.sum, nil
 }
 
 // dryParents opens what the comparison needs, without a session.
@@ -71,10 +82,5 @@ func (r *run) dryOp(o *op) {
 		o.read = int64(e.Size)
 	}
 	r.tally(o, e)
-	if o.item != nil {
-		r.src.Release(o.item)
-	}
-	if o.old.Ok() {
-		o.old.Release()
-	}
+	o.release(r.src)
 }

@@ -20,13 +20,20 @@ import (
 type node struct {
 	entry   tree.Entry
 	content []byte
-	islands []island // where the data of a sparse file is; nil: everywhere
-	link    string   // the LinkID of a hard-linked file
-	stat    error    // its metadata cannot be read
-	list    error    // the directory cannot be listed
-	open    error    // it cannot be opened
-	read    error    // it cannot be read
-	change  int      // how many times it still changes while it is read
+	islands []island          // where the data of a sparse file is; nil: everywhere
+	link    string            // the LinkID of a hard-linked file
+	stat    error             // its metadata cannot be read
+	list    error             // the directory cannot be listed
+	open    error             // it cannot be opened
+	read    error             // it cannot be read
+	change  int               // how many times it still changes while it is read
+	held    func(call string) // may block a call of the source: list, describe, open, read, data, stat, close
+}
+
+func (n *node) hold(call string) {
+	if n.held != nil {
+		n.held(call)
+	}
 }
 
 // memSource is a source in memory, whose trouble a test chooses.
@@ -123,6 +130,7 @@ func (s *memSource) Entries(ctx context.Context) iter.Seq2[*source.Item, error] 
 			if ctx.Err() != nil {
 				return yield(nil, ctx.Err())
 			}
+			s.nodes[dir].hold("list")
 			if err := s.nodes[dir].list; err != nil {
 				return yield(&source.Item{Dir: []byte(dir), Err: err}, nil)
 			}
@@ -167,6 +175,7 @@ func (s *memSource) Release(*source.Item) {}
 func (s *memSource) Describe(_ context.Context, it *source.Item) error {
 	it.Entry.User = "someone"
 	n := it.Handle.(*node)
+	n.hold("describe")
 	it.Entry.Xattrs, it.Entry.Target = append([]tree.Xattr(nil), n.entry.Xattrs...), n.entry.Target
 	return nil
 }
@@ -175,6 +184,7 @@ func (s *memSource) Describe(_ context.Context, it *source.Item) error {
 func (s *memSource) Open(_ context.Context, it *source.Item) (source.File, error) {
 	n := it.Handle.(*node)
 	s.opens.Add(1)
+	n.hold("open")
 	if n.open != nil {
 		return nil, n.open
 	}
@@ -205,6 +215,7 @@ type memFile struct {
 }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	f.n.hold("read")
 	if f.n.read != nil {
 		return 0, f.n.read
 	}
@@ -214,6 +225,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *memFile) NextData(off, size int64) (start, end int64, err error) {
+	f.n.hold("data")
 	if f.n.islands == nil {
 		return off, size, nil
 	}
@@ -221,6 +233,7 @@ func (f *memFile) NextData(off, size int64) (start, end int64, err error) {
 }
 
 func (f *memFile) Stat(e *tree.Entry) error {
+	f.n.hold("stat")
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()
 	if f.n.change > 0 {
@@ -231,7 +244,10 @@ func (f *memFile) Stat(e *tree.Entry) error {
 	return nil
 }
 
-func (f *memFile) Close() error { return nil }
+func (f *memFile) Close() error {
+	f.n.hold("close")
+	return nil
+}
 
 // Read makes a memFile a stream.
 func (f *memFile) Read(p []byte) (int, error) {

@@ -55,6 +55,7 @@ type run struct {
 	complete   id.Session        // the complete parent; zero if there is none
 	checkpoint *session.Snapshot // the checkpoint to go on from
 	latest     *session.Snapshot // the last checkpoint that this run made
+	ending     bool              // the run ends with a checkpoint
 	parentRoot []byte
 	// completeStart is when the complete parent's run began, in nanoseconds.
 	completeStart int64
@@ -62,19 +63,25 @@ type run struct {
 	window  *window
 	gate    gate
 	stripes chan *stripe
+	again   chan *batch   // the head, if an op of it is to be read after all
 	over    chan struct{} // closed when the builder is done
 	journal *journal
 	builder *tree.Builder
-	head    *batch  // the first one that is not in the tree; the builder's
-	own     *worker // the builder's
+	head    *batch // the first one that is not in the tree; the builder's
 	due     chan struct{}
 	fresh   atomic.Int64 // bytes read since the last checkpoint
 	past    []id.Session // checkpoints that this run makes needless when it commits
 	damaged atomic.Bool  // a page of a parent was found damaged
 	// dataBlobs is how many blobs of content were new.
 	dataBlobs atomic.Int64
+	// committing is what was sent to be committed last: a checkpoint, or the snapshot.
+	committing *record.Snapshot
 	// donePacks is how many packs were written when the last checkpoint was made.
 	donePacks int64
+
+	group      *errgroup.Group
+	visitors   []*visitor // the goroutines of group
+	leftBehind bool       // some of them still run
 
 	mu  sync.Mutex // guards what follows
 	sum Summary
@@ -101,7 +108,8 @@ func once(ctx context.Context, o Options) (sum *Summary, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the source: %w", err)
 	}
-	r := &run{o: o, src: src, window: newWindow(), stripes: make(chan *stripe, o.Workers), over: make(chan struct{}), due: make(chan struct{}, 1)}
+	r := &run{o: o, src: src, window: newWindow(), stripes: make(chan *stripe, o.Workers)}
+	r.again, r.over, r.due = make(chan *batch, 1), make(chan struct{}), make(chan struct{}, 1)
 	defer func() {
 		if cerr := src.Close(); cerr != nil && err == nil {
 			sum, err = nil, fmt.Errorf("close the source: %w", cerr)
@@ -111,18 +119,49 @@ func once(ctx context.Context, o Options) (sum *Summary, err error) {
 		return r.dry(ctx)
 	}
 	r.started = o.Repo.Clock().Now()
-	if err := r.begin(ctx); err != nil {
-		return nil, err
+	if err := r.untilInterrupted(ctx, r.begin); err != nil {
+		return &r.sum, err
 	}
 	err = r.sess.Keep(ctx, r.main)
 	if err != nil {
-		r.giveUp(ctx, err)
+		err = r.giveUp(ctx, err)
 	}
 	r.close()
 	if err != nil && !errors.Is(err, ErrInterrupted) {
 		return nil, err
 	}
 	return &r.sum, err
+}
+
+// untilInterrupted runs fn, which is given up if it goes on for long when the run is interrupted: there is nothing yet to
+// make a checkpoint of.
+func (r *run) untilInterrupted(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-r.o.Interrupt:
+		case <-ctx.Done():
+			return
+		}
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(ErrInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	err := fn(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), ErrInterrupted) {
+		err = ErrInterrupted
+		r.stand(true)
+	}
+	cancel(nil)
+	<-watched
+	return err
 }
 
 // begin opens the session and everything that the run writes and reads through.
@@ -147,7 +186,7 @@ func (r *run) begin(ctx context.Context) error {
 		return err
 	}
 	if err := r.open(ctx, parent, check); err != nil {
-		r.giveUp(ctx, err)
+		err = r.giveUp(ctx, err)
 		r.close()
 		return err
 	}
@@ -170,11 +209,6 @@ func (r *run) open(ctx context.Context, parent, check *session.Snapshot) error {
 	if err := r.adopt(ctx, adopted); err != nil {
 		return err
 	}
-	coder := o.coder
-	if coder == nil {
-		coder = func() segment.Coder { return newCoder(o.Level) }
-	}
-	r.writer = blob.NewWriter(ctx, o.Repo, r.sess, r.index, blob.Options{Coder: coder})
 	r.domain = o.Repo.Domain()
 	if r.chunker, err = chunk.New(r.domain.ChunkKey(), average); err != nil {
 		return err
@@ -204,26 +238,42 @@ func (r *run) main(ctx context.Context) error {
 		return ErrInterrupted
 	default:
 	}
+	coder := r.o.coder
+	if coder == nil {
+		coder = func() segment.Coder { return newCoder(r.o.Level) }
+	}
+	r.writer = blob.NewWriter(ctx, r.o.Repo, r.sess, r.index, blob.Options{Coder: coder})
+	past := r.openJournals()
+	r.builder = tree.NewBuilder(r.domain.SplitKey(), r.newWorker(nil).pages)
+	r.o.Events.Emit(event.Phase{Name: "back up"})
+	err := r.together(ctx, past)
+	if !r.leftBehind { // else the scan may be using them
+		past.close()
+	}
+	if err != nil {
+		return err
+	}
+	return r.commit(ctx)
+}
+
+// together runs the scan, the workers and the builder until the whole source is in the builder.
+func (r *run) together(ctx context.Context, past pastJournals) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	g, ctx := errgroup.WithContext(ctx)
+	r.group, ctx = errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { r.window.stop(context.Cause(ctx)) })
 	defer stop()
 
-	past := r.openJournals()
-	r.own = r.newWorker()
-	r.builder = tree.NewBuilder(r.domain.SplitKey(), r.own.pages)
-	r.o.Events.Emit(event.Phase{Name: "back up"})
-	g.Go(func() error { return r.scan(ctx, past) })
+	r.spawn(func(v *visitor) error { return r.scan(ctx, v, past) })
 	for range r.o.Workers {
-		w := r.newWorker()
-		g.Go(func() error { return w.work(ctx) })
+		r.spawn(func(v *visitor) error { return r.newWorker(v).work(ctx) })
 	}
 	timer, end := context.WithCancel(ctx)
+	defer end()
 	if r.o.CheckpointInterval > 0 {
-		g.Go(func() error { r.tick(timer); return nil })
+		r.spawn(func(*visitor) error { r.tick(timer); return nil })
 	}
-	g.Go(func() error {
+	r.spawn(func(*visitor) error {
 		defer end()
 		defer close(r.over)
 		err := r.build(ctx)
@@ -232,29 +282,41 @@ func (r *run) main(ctx context.Context) error {
 		}
 		return err
 	})
-	err := g.Wait()
-	end()
-	past.close()
+	err := r.wait(ctx)
+	if err != nil && !r.leftBehind {
+		r.drop()
+	}
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrInterrupted) {
 		return ErrInterrupted
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// drop gives up what a run that ended early has in its window.
+func (r *run) drop() {
+	if r.head != nil {
+		r.head.drop(r.src)
 	}
-	return r.commit(context.WithoutCancel(ctx))
+	for b := range r.window.order { // the scan has closed it
+		b.drop(r.src)
+	}
 }
 
 // scan fills the window.
-func (r *run) scan(ctx context.Context, past pastJournals) error {
+func (r *run) scan(ctx context.Context, v *visitor, past pastJournals) error {
 	defer close(r.window.work)
 	defer close(r.window.order)
-	s := &scanner{run: r, past: past}
+	s := &scanner{run: r, visitor: v, past: past}
 	s.upto, s.since = r.trust()
 	s.join = tree.NewJoiner(r.parents, tree.JoinEvents{
 		Gone: func(dir []byte, old tree.Old) error { return s.gone(ctx, dir, old) },
 		Kept: func(dir []byte, old tree.Old) error { return s.kept(ctx, dir, old) },
 	})
-	return s.scan(ctx)
+	err := s.scan(ctx)
+	if err != nil && !errors.Is(err, errLeft) && s.cur != nil {
+		s.cur.drop(r.src)
+	}
+	return err
 }
 
 // tick asks for a checkpoint at each interval.
@@ -280,10 +342,11 @@ func (r *run) count(o *op, n int) {
 	}
 }
 
-// giveUp ends the session of a run that failed, even if its context has ended.
-func (r *run) giveUp(ctx context.Context, cause error) {
+// giveUp ends the session of a run that failed, even if its context has ended. It returns what is true then: a commit
+// whose answer was lost may be found to have succeeded, or not to have happened.
+func (r *run) giveUp(ctx context.Context, cause error) error {
 	if r.sess == nil || errors.Is(cause, session.ErrKilled) {
-		return
+		return cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
@@ -293,7 +356,26 @@ func (r *run) giveUp(ctx context.Context, cause error) {
 	}
 	if err := r.sess.End(ctx, reason); err != nil {
 		r.warn(fmt.Errorf("give the session up (the next backup does it): %w", err))
+		return cause
 	}
+	why, ok := session.WhyUnknown(cause)
+	switch {
+	case !ok:
+		return cause
+	case !r.sess.Committed():
+		return errs.WithHint(fmt.Errorf("nothing was committed: %w", why), "run the same command again: what was stored so far is not stored again")
+	case r.committing.Upto == nil:
+		r.note("the answer to the commit was lost (%v); the snapshot is there", why)
+		r.finish(ctx, r.committing)
+		return nil
+	}
+	r.latest = &session.Snapshot{ID: r.sess.ID(), Kind: record.Checkpoint, Record: r.committing}
+	r.stand(true)
+	if r.ending {
+		return ErrInterrupted
+	}
+	return errs.WithHint(fmt.Errorf("the answer to the commit of checkpoint %.8s was lost: %w", r.sess.ID(), why),
+		"the checkpoint is there: the same command goes on from it")
 }
 
 // close gives up what begin and main opened.

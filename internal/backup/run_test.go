@@ -38,9 +38,19 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, src: newMemSource(), store: mem.New(), cache: t.TempDir(), state: t.TempDir()}
+	return newBenchWith(t, clock.System{})
+}
+
+func newBenchWith(t testing.TB, c clock.Clock) *bench {
+	t.Helper()
+	return newBenchOn(t, c, mem.New())
+}
+
+func newBenchOn(t testing.TB, c clock.Clock, s store.Store) *bench {
+	t.Helper()
+	b := &bench{t: t, src: newMemSource(), store: s, cache: t.TempDir(), state: t.TempDir()}
 	r, err := repo.Init(context.Background(), repo.InitOptions{
-		Store: b.store, Clock: clock.System{}, Rand: clock.Random, NoEncryption: true, StateDir: b.state, Label: "test",
+		Store: b.store, Clock: c, Rand: clock.Random, NoEncryption: true, StateDir: b.state, Label: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -742,4 +752,52 @@ func (b *bench) damage(name string) {
 		}
 		return p
 	})
+}
+
+func TestBigFileThatChangesIsReadOnceMore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	n := b.src.write("big", noise(1, testBig+12345))
+	n.change = 1
+	sum := b.backup()
+	if sum.Incomplete() {
+		t.Errorf("a big file that held still at the second try failed: %v", sum.Record.Errors)
+	}
+	b.same()
+	if s := sum.Record.Stats; s.Read != 2*n.entry.Size || s.Original > n.entry.Size*3/2 { // what did not change is stored once
+		t.Errorf("%d bytes were read and %d stored of a file of %d", s.Read, s.Original, n.entry.Size)
+	}
+	b.src.write("big", noise(2, testBig+12345)).change = 100
+	sum = b.backup()
+	f := b.read("latest")["big"]
+	if f.entry.Flags&tree.Torn == 0 || f.entry.ErrClass != tree.ErrChanged || sum.Record.Stats.Failed != 1 || !bytes.Equal(f.content, n.content) {
+		t.Errorf("flags %d, class %d, failed %d, %d bytes", f.entry.Flags, f.entry.ErrClass, sum.Record.Stats.Failed, len(f.content))
+	}
+	if s := sum.Record.Stats; s.Read != 2*n.entry.Size {
+		t.Errorf("a file of %d bytes was read to %d", n.entry.Size, s.Read)
+	}
+	n.change = 0
+	b.backup() // it is read again although nothing tells that it changed
+	b.same()
+}
+
+func TestSecondReadingOfABigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	n := b.src.write("big", noise(1, 4*testBig))
+	n.change = 1
+	stop := make(chan struct{})
+	o := b.options()
+	o.Interrupt, o.Counters = stop, &event.Counters{}
+	o.Open = func(context.Context) (source.Source, error) {
+		return &watched{memSource: b.src, at: 7 * testBig, fn: func() { close(stop) }, counters: o.Counters}, nil
+	}
+	if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
+		t.Fatal(err)
+	}
+	b.backup()
+	b.same()
+	if again := b.src.bytes.Load(); again >= 3*testBig {
+		t.Errorf("%d bytes were read again", again)
+	}
 }

@@ -19,30 +19,39 @@ const settle = 2 * time.Second
 
 // scanner joins the source with the parents and fills the window. One goroutine uses it.
 type scanner struct {
-	run    *run
-	join   *tree.Joiner
-	mounts mounts
-	moves  moves
-	links  linkTable
-	past   pastJournals // what dead runs finished behind their last checkpoints
-	cur    *batch
-	seq    uint64
-	dir    []byte // the directory of the latest op, shared by all ops of that directory
-	upto   tree.Key
-	since  [2]tree.Time // a change before it is believed: below upto, above it
+	run     *run
+	visitor *visitor
+	join    *tree.Joiner
+	mounts  mounts
+	moves   moves
+	links   linkTable
+	past    pastJournals // what dead runs finished behind their last checkpoints
+	cur     *batch
+	seq     uint64
+	dir     []byte // the directory of the latest op, shared by all ops of that directory
+	upto    tree.Key
+	since   [2]tree.Time // a change before it is believed: below upto, above it
 }
 
 // scan lists the whole source.
 func (s *scanner) scan(ctx context.Context) error {
+	s.visitor.leave() // each step of the listing is a visit
 	for it, err := range s.run.src.Entries(ctx) {
+		if !s.visitor.back() {
+			return errLeft
+		}
 		if err != nil {
 			return fmt.Errorf("list the source: %w", err)
 		}
 		if err := s.take(ctx, it); err != nil {
 			return err
 		}
+		s.visitor.leave()
 	}
-	if err := ctx.Err(); err != nil {
+	if !s.visitor.back() {
+		return errLeft
+	}
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	s.mounts.next(nil, false)
@@ -298,7 +307,11 @@ func (s *scanner) flush(ctx context.Context) error {
 	if !work {
 		b.done = closed
 	}
-	return s.run.window.send(ctx, b)
+	placed, err := s.run.window.send(ctx, b)
+	if !placed {
+		b.drop(s.run.src)
+	}
+	return err
 }
 
 // gone is told of what the parent has and the scan has not: deleted, or lost with its file system.

@@ -32,15 +32,28 @@ var errTorn = errors.New("changed while it was read")
 
 // worker does everything for one entry after the other.
 type worker struct {
-	run   *run
-	store *blob.Worker
-	pages tree.PageStore
-	buf   []byte
+	run     *run
+	visitor *visitor
+	store   *blob.Worker
+	pages   tree.PageStore // within the gate
+	gated   tree.PageStore // enters the gate
+	buf     []byte
 }
 
-func (r *run) newWorker() *worker {
+func (r *run) newWorker(v *visitor) *worker {
 	k := r.writer.Worker()
-	return &worker{run: r, store: k, pages: &carefulPages{r.pages.Store(k), r}, buf: make([]byte, bufferSize)}
+	w := &worker{run: r, visitor: v, store: k, pages: &carefulPages{r.pages.Store(k), r}, buf: make([]byte, bufferSize)}
+	w.gated = gatedPages{w}
+	return w
+}
+
+// gatedPages is the page store of a worker that is not within the gate.
+type gatedPages struct{ w *worker }
+
+// Put implements tree.PageStore.
+func (p gatedPages) Put(ctx context.Context, kind tree.Kind, page []byte) (i id.ID, err error) {
+	err = p.w.locked(func() error { i, err = p.w.pages.Put(ctx, kind, page); return err })
+	return i, err
 }
 
 // carefulPages stores pages anew that are known already, once nothing is certain any more: the user asked to read
@@ -84,6 +97,10 @@ func (w *worker) work(ctx context.Context) error {
 			if err := w.batch(ctx, b); err != nil {
 				return err
 			}
+		case b := <-w.run.again:
+			if err := w.again(ctx, b); err != nil {
+				return err
+			}
 		case <-w.run.over:
 			return nil
 		case <-ctx.Done():
@@ -101,34 +118,31 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 		close(b.done)
 		return nil
 	}
-	work := 0
-	for i := range b.ops {
-		if b.ops[i].needsWorker() {
-			work++
-		}
-	}
 	for i := range b.ops {
 		o := &b.ops[i]
 		if !o.needsWorker() {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		work--
-		err := w.locked(func() error {
-			if err := w.entry(ctx, o); err != nil || work > 0 {
-				return err
-			}
-			// Now, so that a checkpoint that waited for the last entry has the batch.
-			w.run.journal.add(b)
-			close(b.done)
-			return nil
-		})
-		if err != nil {
+		if err := w.entry(ctx, o); err != nil {
 			return err
 		}
 	}
+	return w.locked(func() error {
+		w.run.journal.add(b)
+		close(b.done)
+		return nil
+	})
+}
+
+// again reads a further hard link after all, whose content is not that of the first.
+func (w *worker) again(ctx context.Context, b *batch) error {
+	if err := w.readFile(ctx, &b.ops[b.at]); err != nil {
+		return err
+	}
+	close(b.done)
 	return nil
 }
 
@@ -159,7 +173,7 @@ func (w *worker) describe(ctx context.Context, o *op) error {
 	current := string(tree.JoinPath(nil, o.dir, o.entry.Name))
 	w.run.o.Counters.Current.Store(&current)
 	link, content := o.entry.Link, o.entry.Content
-	if err := w.run.src.Describe(ctx, o.item); err != nil {
+	if err := w.visitor.visit(func() error { return w.run.src.Describe(ctx, o.item) }); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -195,7 +209,13 @@ func (w *worker) describe(ctx context.Context, o *op) error {
 }
 
 // put names content, claims it and stores it if it is new.
-func (w *worker) put(ctx context.Context, content []byte) (id.ID, error) {
+func (w *worker) put(ctx context.Context, content []byte) (i id.ID, err error) {
+	err = w.locked(func() error { i, err = w.putLocked(ctx, content); return err })
+	return i, err
+}
+
+// putLocked is put within the gate.
+func (w *worker) putLocked(ctx context.Context, content []byte) (id.ID, error) {
 	i := w.run.domain.ID(crypt.KindData, content)
 	stored, err := w.store.Put(ctx, crypt.KindData, i, content)
 	if err != nil {
@@ -225,9 +245,14 @@ func (w *worker) readFile(ctx context.Context, o *op) error {
 			tear(o)
 			return nil
 		}
-		now := o.item.Entry // as settled left it
-		o.entry.Size, o.entry.ModTime, o.entry.ChangeTime = now.Size, now.ModTime, now.ChangeTime
+		o.renew()
 	}
+}
+
+// renew makes an entry what its file was after it was read, as settled left it.
+func (o *op) renew() {
+	now := o.item.Entry
+	o.entry.Size, o.entry.ModTime, o.entry.ChangeTime = now.Size, now.ModTime, now.ChangeTime
 }
 
 // tear flags an entry whose content is of more than one moment.
@@ -263,7 +288,7 @@ func (w *worker) readOnce(ctx context.Context, o *op) (changed bool, err error) 
 		o.entry.Content = tree.Content{}
 		return false, nil
 	}
-	f, err := w.run.src.Open(ctx, o.item)
+	f, err := w.open(ctx, o)
 	if err != nil {
 		return false, err
 	}
@@ -282,22 +307,22 @@ func (w *worker) readOnce(ctx context.Context, o *op) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	return settled(o, f, got)
-}
-
-// settled compares a file with what it was before it was read, and sets the entry to what was read.
-func settled(o *op, f source.File, got int64) (changed bool, err error) {
 	after := o.entry
 	if err := f.Stat(&after); err != nil {
 		return false, err
 	}
-	changed = got != int64(o.entry.Size) || after.Size != o.entry.Size || !sameStat(&after, &o.entry)
+	return settled(o, &after, got), nil
+}
+
+// settled compares a file with what it was before it was read, and sets the entry to what was read.
+func settled(o *op, after *tree.Entry, got int64) (changed bool) {
+	changed = got != int64(o.entry.Size) || after.Size != o.entry.Size || !sameStat(after, &o.entry)
 	o.entry.ModTime, o.entry.ChangeTime = after.ModTime, after.ChangeTime
 	o.entry.Size = uint64(got)
 	if changed {
 		o.item.Entry.Size, o.item.Entry.ModTime, o.item.Entry.ChangeTime = after.Size, after.ModTime, after.ChangeTime
 	}
-	return changed, nil
+	return changed
 }
 
 // holes asks whether a file of the size has a hole.
@@ -334,7 +359,7 @@ func (w *worker) readWhole(ctx context.Context, o *op, f source.File, size int64
 
 // readPieces stores a file chunk by chunk.
 func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int64) (int64, error) {
-	ew := tree.NewExtentWriter(w.pages)
+	ew := tree.NewExtentWriter(w.gated)
 	o.pieces = pieceList{}
 	var at int64
 	p := pieces{
@@ -377,7 +402,7 @@ func (w *worker) relist(ctx context.Context, o *op) error {
 	if len(o.pieces.list) == 0 {
 		return nil
 	}
-	ew := tree.NewExtentWriter(w.pages)
+	ew := tree.NewExtentWriter(w.gated)
 	for i := range o.pieces.list {
 		p := &o.pieces.list[i]
 		var err error

@@ -256,6 +256,9 @@ func (a *app) runBackup(ctx context.Context, f *backupFlags, args []string) erro
 	a.out.endProgress()
 	if errors.Is(err, backup.ErrInterrupted) {
 		a.code = exitFailed // Run's exit code is the signal's
+		if o.DryRun {
+			return errInterrupted
+		}
 		if !sum.Checkpoint {
 			return errs.WithHint(errInterrupted, "run the same command again: what was stored so far is not stored again")
 		}

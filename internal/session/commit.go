@@ -222,9 +222,25 @@ func (s *Session) place(ctx context.Context, object []byte, wanted outcome) erro
 	return unknown(last)
 }
 
+// unknownError is ErrOutcomeUnknown with its reason.
+type unknownError struct{ why error }
+
+func (e *unknownError) Error() string   { return fmt.Sprintf("%v: %v", ErrOutcomeUnknown, e.why) }
+func (e *unknownError) Unwrap() []error { return []error{ErrOutcomeUnknown, e.why} }
+
+// WhyUnknown returns the reason of an error that is ErrOutcomeUnknown, for callers that found the outcome out by End;
+// and false for any other error.
+func WhyUnknown(err error) (why error, ok bool) {
+	var u *unknownError
+	if !errors.As(err, &u) {
+		return nil, false
+	}
+	return u.why, true
+}
+
 // unknown is the error of a fate that could not be found out.
 func unknown(why error) error {
-	return errs.WithHint(fmt.Errorf("%w: %w", ErrOutcomeUnknown, why),
+	return errs.WithHint(&unknownError{why},
 		"look with: nacre snapshots, once the repository answers; the snapshot is there or it is not, nothing else is lost")
 }
 
