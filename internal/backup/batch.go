@@ -61,9 +61,27 @@ type batch struct {
 	seq  uint64
 	ops  []op
 	work int64         // bytes of content that a worker reads
-	big  *bigState     // set where the batch is one big file
+	big  *progress     // set where the batch is one big file
 	done chan struct{} // closed when all ops are ready, or the one at at, which was read again; within the gate, but for big files
 	at   int           // ops that are in the tree; the builder's
+	redo bool          // the op at at is read again; the builder's
+	// A worker sets these within the gate: ops before ready are ready, and part is how far the one at ready is, where it
+	// is read chunk by chunk.
+	ready int
+	part  *progress
+}
+
+// inProgress returns the op that is being read and how far it is, if all before it are in the tree; or nil.
+func (b *batch) inProgress() (*op, *progress) {
+	switch {
+	case b == nil:
+		return nil, nil
+	case b.big != nil:
+		return &b.ops[0], b.big
+	case b.part != nil && b.at == b.ready && !b.redo:
+		return &b.ops[b.ready], b.part
+	}
+	return nil, nil
 }
 
 // drop gives up the ops that are not in the tree.

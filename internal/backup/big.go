@@ -19,9 +19,9 @@ type stripe struct {
 	done chan struct{}
 }
 
-// bigState is how far a big file is. It is changed within the gate only, so a checkpoint, which holds the gate alone,
+// progress is how far a file is. It is changed within the gate only, so a checkpoint, which holds the gate alone,
 // sees it at rest.
-type bigState struct {
+type progress struct {
 	extents *tree.ExtentWriter // nil before it is begun, and when the file is whole
 	at      int64              // bytes so far
 	entry   tree.Entry         // as it was before the file was read; when the file is whole, as it goes into the tree
@@ -32,7 +32,7 @@ type bigReader struct {
 	w     *worker
 	batch *batch
 	o     *op
-	state *bigState
+	state *progress
 	queue []*stripe // in the order of the file
 	free  [][]byte  // buffers of stripes that are done
 	try   int       // how often the file is read

@@ -25,10 +25,12 @@ func (r *run) build(ctx context.Context) error {
 // content is not that of the first. That one a worker reads, and the batch is not ready until then.
 func (r *run) placeHead(ctx context.Context) error {
 	b := r.head
+	b.redo = false
 	for ; b.at < len(b.ops); b.at++ {
 		o := &b.ops[b.at]
-		if o.do == addLink && !o.resolve() {
-			b.done = make(chan struct{})
+		if !o.resolved() {
+			o.do, o.further = addNew, false
+			b.done, b.redo = make(chan struct{}), true
 			r.again <- b
 			return nil
 		}
@@ -41,7 +43,21 @@ func (r *run) placeHead(ctx context.Context) error {
 	return nil
 }
 
-// catchUp adds every batch that is ready and has no unready one before it.
+// placeReady adds what is ready of the batch at the head, which is not ready as a whole. No worker holds the gate.
+func (r *run) placeReady(ctx context.Context) error {
+	b := r.head
+	if b.redo {
+		return nil
+	}
+	for ; b.at < b.ready && b.ops[b.at].resolved(); b.at++ {
+		if err := r.place(ctx, &b.ops[b.at]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// catchUp adds everything that is ready and has nothing unready before it. No worker holds the gate.
 func (r *run) catchUp(ctx context.Context) error {
 	for {
 		if r.head == nil {
@@ -61,7 +77,7 @@ func (r *run) catchUp(ctx context.Context) error {
 				return err
 			}
 		default:
-			return nil
+			return r.placeReady(ctx)
 		}
 	}
 }
@@ -135,18 +151,16 @@ func (r *run) place(ctx context.Context, o *op) error {
 	return nil
 }
 
-// resolve gives a further hard link the content of the first. False says that this is not its content: it becomes an
-// entry that is to be read.
-func (o *op) resolve() bool {
-	if o.verdict == event.Failed {
+// resolved gives a further hard link the content of the first. False says that this is not its content: it is to be read.
+func (o *op) resolved() bool {
+	if o.do != addLink || o.verdict == event.Failed {
 		return true
 	}
-	if o.link.fits(&o.entry) {
-		o.entry.Content = o.link.entry.Content
-		return true
+	if !o.link.fits(&o.entry) {
+		return false
 	}
-	o.do, o.further = addNew, false
-	return false
+	o.entry.Content = o.link.entry.Content
+	return true
 }
 
 // tally counts an entry that is in the tree.

@@ -12,12 +12,11 @@ import (
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
-// makeCheckpoint commits what is ready, with the file in progress if a big one is at the head, and goes on in a new
-// session. With last the run ends. A checkpoint without anything new in it is left out.
+// makeCheckpoint commits what is ready, with the file in progress at the head, and goes on in a new session. With last the
+// run ends. A checkpoint without anything new in it is left out.
 //
-// What a worker has finished of a batch that is not ready, batches behind that one, and stripes of a big file that are
-// not in its list yet are not in the checkpoint: a batch or a buffer for each worker as a rule. The journal knows the
-// batches.
+// Batches behind the one at the head, and stripes of a big file that are not in its list yet, are not in the checkpoint: a
+// batch or a buffer for each worker as a rule. The journal knows the batches.
 func (r *run) makeCheckpoint(ctx context.Context, last bool) error {
 	return r.gate.alone(func() error {
 		if err := r.catchUp(ctx); err != nil {
@@ -73,8 +72,7 @@ func (r *run) stand(last bool) {
 // fork finishes a copy of the tree as it is now. Upto is nil where there is nothing to commit.
 func (r *run) fork(ctx context.Context) (*record.Upto, tree.Ref, error) {
 	f := r.builder.Fork()
-	if r.head != nil && r.head.big != nil && r.head.big.at > 0 {
-		s := r.head.big
+	if o, s := r.head.inProgress(); s != nil && s.at > 0 {
 		e := s.entry
 		if s.extents != nil { // else it is whole
 			content, err := s.extents.Fork().Finish(ctx)
@@ -83,7 +81,7 @@ func (r *run) fork(ctx context.Context) (*record.Upto, tree.Ref, error) {
 			}
 			e.Content, e.Size, e.Flags = content, uint64(s.at), e.Flags|tree.Partial
 		}
-		if err := f.Add(ctx, r.head.ops[0].dir, &e); err != nil {
+		if err := f.Add(ctx, o.dir, &e); err != nil {
 			return nil, tree.Ref{}, fmt.Errorf("add the file in progress to the checkpoint: %w", err)
 		}
 	}

@@ -18,8 +18,8 @@
 // A file system may hang, or give a byte a minute: nothing but the entry at hand waits for it. No call of the source is
 // made within the gate, which a checkpoint holds alone, and a run that has ended leaves such a call behind.
 //
-// A checkpoint stops the workers between two chunks, commits what the builder has, a big file in progress included,
-// and goes on in a new session; a smaller file in progress is left to the next one. After a crash the next run on this machine takes the dead session's packs
+// A checkpoint stops the workers between two chunks, commits what is ready, a file in progress at the head included,
+// and goes on in a new session. After a crash the next run on this machine takes the dead session's packs
 // over and starts from the last checkpoint; by its journal it does not read again what the packs hold.
 //
 // Memory: the window (65,536 entries and 64 MiB of content at most, which stay in the workers' buffers of 4 MiB each),

@@ -801,3 +801,26 @@ func TestSecondReadingOfABigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 		t.Errorf("%d bytes were read again", again)
 	}
 }
+
+func TestFileInProgressIsInTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.src.write("d/a", noise(1, 1000))
+	b.src.write("d/middle", noise(2, 10<<20)) // no big file, and the last one: nothing else is read meanwhile
+	stop := make(chan struct{})
+	o := b.options()
+	o.Interrupt, o.Counters = stop, &event.Counters{}
+	o.Open = func(context.Context) (source.Source, error) {
+		return &watched{memSource: b.src, at: 3 << 20, fn: func() { close(stop) }, counters: o.Counters}, nil
+	}
+	sum, err := Run(context.Background(), o)
+	if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
+		t.Fatalf("the run gave %+v, %v", sum, err)
+	}
+	b.state = t.TempDir() // no journal
+	b.backup()
+	b.same()
+	if again := b.src.bytes.Load(); again > 8<<20 {
+		t.Errorf("%d bytes were read again", again)
+	}
+}

@@ -260,7 +260,7 @@ func (s *scanner) add(ctx context.Context, dir []byte, o op, it *source.Item) er
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		s.cur = &batch{work: windowWork, big: &bigState{}}
+		s.cur = &batch{work: windowWork, big: &progress{}}
 	}
 	if s.cur == nil {
 		s.cur = &batch{ops: make([]op, 0, batchOps)}

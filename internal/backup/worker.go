@@ -38,6 +38,7 @@ type worker struct {
 	pages   tree.PageStore // within the gate
 	gated   tree.PageStore // enters the gate
 	buf     []byte
+	batch   *batch // whose op is at hand; nil where it is one that is read again
 }
 
 func (r *run) newWorker(v *visitor) *worker {
@@ -94,7 +95,7 @@ func (w *worker) work(ctx context.Context) error {
 				batches = nil // the scan is over; others may still have stripes
 				continue
 			}
-			if err := w.batch(ctx, b); err != nil {
+			if err := w.all(ctx, b); err != nil {
 				return err
 			}
 		case b := <-w.run.again:
@@ -109,8 +110,8 @@ func (w *worker) work(ctx context.Context) error {
 	}
 }
 
-// batch makes all entries of a batch ready.
-func (w *worker) batch(ctx context.Context, b *batch) error {
+// all makes all entries of a batch ready.
+func (w *worker) all(ctx context.Context, b *batch) error {
 	if b.big != nil {
 		if err := w.big(ctx, b); err != nil {
 			return err
@@ -126,6 +127,7 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		w.begin(b, i)
 		if err := w.entry(ctx, o); err != nil {
 			return err
 		}
@@ -137,8 +139,24 @@ func (w *worker) batch(ctx context.Context, b *batch) error {
 	})
 }
 
+// begin notes that the ops before i are ready.
+func (w *worker) begin(b *batch, i int) {
+	w.batch = b
+	w.run.gate.enter()
+	defer w.run.gate.leave()
+	b.ready, b.part = i, nil
+}
+
+// setPart notes how far the op at hand is, within the gate.
+func (w *worker) setPart(p *progress) {
+	if w.batch != nil {
+		w.batch.part = p
+	}
+}
+
 // again reads a further hard link after all, whose content is not that of the first.
 func (w *worker) again(ctx context.Context, b *batch) error {
+	w.batch = nil
 	if err := w.readFile(ctx, &b.ops[b.at]); err != nil {
 		return err
 	}
@@ -359,9 +377,11 @@ func (w *worker) readWhole(ctx context.Context, o *op, f source.File, size int64
 
 // readPieces stores a file chunk by chunk.
 func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int64) (int64, error) {
-	ew := tree.NewExtentWriter(w.gated)
+	s := &progress{extents: tree.NewExtentWriter(w.pages), entry: o.entry}
 	o.pieces = pieceList{}
-	var at int64
+	if err := w.locked(func() error { w.setPart(s); return nil }); err != nil {
+		return 0, err
+	}
 	p := pieces{
 		chunker: w.run.chunker,
 		buffer:  func() []byte { return w.buf },
@@ -371,30 +391,39 @@ func (w *worker) readPieces(ctx context.Context, o *op, f source.File, size int6
 				if err != nil {
 					return fatal(err)
 				}
-				if err := ew.Data(ctx, i, uint64(n)); err != nil {
+				err = w.locked(func() error {
+					s.at += int64(n)
+					return s.extents.Data(ctx, i, uint64(n))
+				})
+				if err != nil {
 					return fatal(err)
 				}
 				o.pieces.add(uint64(n), i)
-				at += int64(n)
 				buf = buf[n:]
 			}
 			return ctx.Err()
 		},
 		hole: func(n int64) error {
-			at += n
 			o.pieces.add(uint64(n), id.ID{})
-			return fatal(ew.Hole(ctx, uint64(n)))
+			return fatal(w.locked(func() error {
+				s.at += n
+				return s.extents.Hole(ctx, uint64(n))
+			}))
 		},
 		read: func(n int) { w.run.count(o, n) },
 	}
 	if err := p.file(f, 0, size); err != nil {
 		return 0, err
 	}
-	var err error
-	if o.entry.Content, err = ew.Finish(ctx); err != nil {
+	err := w.locked(func() (err error) {
+		w.setPart(nil)
+		o.entry.Content, err = s.extents.Finish(ctx)
+		return err
+	})
+	if err != nil {
 		return 0, fatal(fmt.Errorf("store an extent list: %w", err))
 	}
-	return at, nil
+	return s.at, nil
 }
 
 // relist stores the extent list of a file anew whose pieces the journal knows, as far as its pages are not stored.
