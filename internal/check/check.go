@@ -19,7 +19,8 @@
 // made afterwards still counts it (no fate says that it is gone, no record condemns it), and it still is not there. An
 // answer that the store does not give ends the check with an error: it is no damage.
 //
-// Memory: that of the view, about 250 bytes for each pack, 100 bytes for each tree page, one segment for each worker.
+// Memory: that of the view, about 250 bytes for each pack, 100 bytes for each tree page, one segment for each worker; and
+// 40 bytes for each blob that is lost.
 package check
 
 import (
@@ -124,6 +125,9 @@ type checker struct {
 	broke  map[record.Pack]bool // packs that cannot be read
 	missed []id.Short           // blobs and pages that a live snapshot needs and that have no good copy
 	stale  bool                 // a pack that was listed has vanished
+
+	distinct    int // of missed, when it was last sorted
+	unheldBlobs int // see unheld
 }
 
 // place is a blob of a pack, or a whole segment where slot is -1.

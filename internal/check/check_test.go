@@ -292,6 +292,38 @@ func TestAPackThatNoIndexKnowsAndThatIsGoneLosesItsBlobs(t *testing.T) {
 	}
 }
 
+func TestOfManyBlobsThatNothingKnowsTheFirstAreNamed(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	snap := e.commit(t, "many", shape{dirs: 45, changed: -1})
+	for _, n := range e.mem.Names("index/") {
+		e.mem.Lose(n)
+	}
+	for _, p := range packs(snap, 'D') {
+		e.mem.Lose(p)
+	}
+	r := mustRun(t, e.mem, Options{})
+	blobs, files := 0, map[string]bool{}
+	for _, d := range r.Damage {
+		if strings.HasPrefix(d.Object, "blob ") {
+			blobs++
+			for _, n := range d.Needs {
+				for _, f := range n.Files {
+					files[string(f)] = true
+				}
+			}
+		}
+	}
+	rest := find(t, r, otherBlobs)
+	if len(rest.Needs) != 1 || len(rest.Needs[0].Files) != maxFiles || rest.Healed {
+		t.Fatalf("the others: %+v", rest)
+	}
+	// The big file needs ten of the blobs and is named with each.
+	if all := len(files) + len(rest.Needs[0].Files) + rest.Needs[0].More; blobs != maxBlobs || all < 45*26 {
+		t.Errorf("%d blobs and %d files are named or counted, want %d and %d", blobs, all, maxBlobs, 45*26)
+	}
+}
+
 func TestAForgottenSnapshotNeedsNothing(t *testing.T) {
 	t.Parallel()
 	e, _, b := example(t)

@@ -19,7 +19,8 @@ const maxFiles = 100
 
 // Damage is an object of the repository that is damaged or missing.
 type Damage struct {
-	// Object is its path in the repository. A blob of which no pack is known that has it is "blob" and its id.
+	// Object is its path in the repository. A blob of which no pack is known that has it is "blob" and its id; of those
+	// the first 1,000 are named, and "other blobs" stands for the rest.
 	Object string
 	// Err says what is wrong; its kind is errs.NotFound or errs.Corrupt where one fits.
 	Err error

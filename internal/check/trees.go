@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (c *checker) trees(ctx context.Context) error {
 		if err != nil || !moved {
 			return err
 		}
-		c.lost, c.missed = false, nil
+		c.lost, c.missed, c.distinct = false, nil, 0
 		if err := c.relist(ctx); err != nil {
 			return err
 		}
@@ -146,8 +147,8 @@ func (w *walk) leaf(ctx context.Context, r tree.Ref) error {
 			return err
 		}
 		w.c.mu.Lock()
-		w.bad[r.ID], w.c.lost = true, true
-		w.c.missed = append(w.c.missed, blobs...)
+		w.bad[r.ID] = true
+		w.c.missLocked(blobs...)
 		w.c.mu.Unlock()
 		return nil
 	})
@@ -245,9 +246,19 @@ func (c *checker) blamePage(page id.ID, err error) {
 		}
 	}
 	c.mu.Lock()
-	c.lost = true
-	c.missed = append(c.missed, page.Short())
+	c.missLocked(page.Short())
 	c.mu.Unlock()
+}
+
+// missLocked notes blobs and pages that a live snapshot has lost, each of them twice at most for long.
+func (c *checker) missLocked(blobs ...id.Short) {
+	c.lost = true
+	c.missed = append(c.missed, blobs...)
+	if len(c.missed) > 2*c.distinct+1<<16 {
+		slices.SortFunc(c.missed, func(a, b id.Short) int { return bytes.Compare(a[:], b[:]) })
+		c.missed = slices.Compact(c.missed)
+		c.distinct = len(c.missed)
+	}
 }
 
 // remember makes this machine's backups store again what is lost, also what no live snapshot needs any more: nothing new
@@ -296,12 +307,31 @@ func (c *checker) blame(s id.Short) (all []*Damage) {
 		}
 	}
 	if len(all) == 0 {
-		all = append(all, c.add("blob "+s.String(), errs.New(errs.NotFound, "no pack is known to hold it")))
+		all = append(all, c.unheld(s))
 	}
 	for _, d := range all {
 		d.Healed = false
 	}
 	return all
+}
+
+// maxBlobs is how many blobs that no pack is known to hold are named; the others are one.
+const maxBlobs = 1000
+
+// otherBlobs is the object that stands for the blobs beyond.
+const otherBlobs = "other blobs"
+
+// unheld is the damage of a blob that no pack is known to hold.
+func (c *checker) unheld(s id.Short) *Damage {
+	object := "blob " + s.String()
+	c.mu.Lock()
+	if c.damage[object] == nil {
+		if c.unheldBlobs++; c.unheldBlobs > maxBlobs {
+			object = otherBlobs
+		}
+	}
+	c.mu.Unlock()
+	return c.add(object, errs.New(errs.NotFound, "no pack is known to hold it"))
 }
 
 // attribute walks all trees again, if something is lost, and names what each snapshot has lost with which object.
