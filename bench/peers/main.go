@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nacre-backup/nacre/bench/internal/corpus"
@@ -62,7 +63,7 @@ func main() {
 	}
 	flag.Parse()
 	o.ops = strings.Split(ops, ",")
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := o.main(ctx, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
