@@ -54,6 +54,7 @@ type Options struct {
 	Verbose         bool // an event for each entry, not only for failures
 
 	Level              codec.Level
+	Auto               bool                 // Level is Fastest, and Default while the store takes packs too slowly
 	coder              func() segment.Coder // instead of one of Level; tests break it
 	big                int64                // instead of bigFile; tests have smaller ones
 	Workers            int                  // 0: one for each processor

@@ -239,7 +239,10 @@ func (r *run) main(ctx context.Context) error {
 	default:
 	}
 	coder := r.o.coder
-	if coder == nil {
+	switch {
+	case coder == nil && r.o.Auto: // the writer asks for coders when it is in place
+		coder = func() segment.Coder { return &autoCoder{behind: r.writer.Behind, fast: newCoder(codec.Fastest)} }
+	case coder == nil:
 		coder = func() segment.Coder { return newCoder(r.o.Level) }
 	}
 	r.writer = blob.NewWriter(ctx, r.o.Repo, r.sess, r.index, blob.Options{Coder: coder})

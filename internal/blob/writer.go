@@ -34,6 +34,7 @@ type Writer struct {
 	// background runs fn in a goroutine of its own, under the context of the run, when no other runs any more.
 	background func(fn func(context.Context) error)
 	tasks      sync.WaitGroup
+	pressure   pressure
 	// stream begins an object under the context of the run: a pack outlives the call that opened it.
 	stream func(store.Streamer) (store.Stream, error)
 	err    atomic.Pointer[error] // the first failure
@@ -57,7 +58,13 @@ func NewWriter(ctx context.Context, r *repo.Repo, s *session.Session, x *index.I
 	w.stream = func(s store.Streamer) (store.Stream, error) { return s.Stream(ctx) }
 	one := make(chan struct{}, 1) // one task at a time: a pack in memory is 32 MiB
 	w.background = func(fn func(context.Context) error) {
-		one <- struct{}{} // ends within a second after ctx does: so does the task
+		select {
+		case one <- struct{}{}:
+			w.pressure.note(false)
+		default:
+			w.pressure.note(true)
+			one <- struct{}{} // ends within a second after ctx does: so does the task
+		}
 		w.tasks.Go(func() {
 			defer func() { <-one }()
 			if err := fn(ctx); err != nil {

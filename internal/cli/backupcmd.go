@@ -96,7 +96,7 @@ func backupRunFlags(fl *pflag.FlagSet, f *backupFlags) {
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "compare only: read no file, write nothing")
 	fl.BoolVarP(&f.force, "force", "f", false, "read every file, changed or not")
 	fl.BoolVar(&f.skip, "skip-if-unchanged", false, "make no snapshot if nothing changed")
-	fl.StringVar(&f.compression, "compression", "auto", "compress at `LEVEL`: auto, fast, default, max or none")
+	fl.StringVar(&f.compression, "compression", "auto", "compress at `LEVEL`: auto, fast, default, max or none (help compression)")
 	fl.StringVar(&f.checkpoint, "checkpoint-interval", "5m", "save the state of a long backup every `DURATION` (0: never)")
 	fl.StringVar(&f.checkpointBytes, "checkpoint-bytes", "8G", "and whenever `SIZE` was read (0: never)")
 }
@@ -148,6 +148,7 @@ func (a *app) backupOptions(f *backupFlags, args []string) (*backup.Options, err
 	if o.Level, err = compressionLevel(f.compression); err != nil {
 		return nil, err
 	}
+	o.Auto = f.compression == "auto"
 	if o.CheckpointInterval, err = units.ParseDuration(f.checkpoint); err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (a *app) backupOptions(f *backupFlags, args []string) (*backup.Options, err
 	return o, a.backupSource(f, o, args)
 }
 
-// compressionLevel reads the level. auto is the fast one: on a local disk that never waits for the storage.
+// compressionLevel reads the level; auto begins with the fast one.
 func compressionLevel(s string) (codec.Level, error) {
 	switch s {
 	case "auto", "fast":

@@ -99,7 +99,7 @@ With no repository configured, "nacre backup" makes one for you.`,
 
 func (a *app) globalFlags(f *pflag.FlagSet) {
 	g := &a.global
-	f.StringVarP(&g.repo, "repo", "r", "", "repository: the path of its `folder` (or $NACRE_REPOSITORY)")
+	f.StringVarP(&g.repo, "repo", "r", "", "repository: the path of its `FOLDER` (or $NACRE_REPOSITORY)")
 	f.StringVar(&g.passwordFile, "password-file", "", "read the password from `FILE` (- is standard input)")
 	f.StringVar(&g.passwordCommand, "password-command", "", "read the password from what shell command `CMD` prints")
 	f.StringVar(&g.keyfile, "keyfile", "", "open with the key in `FILE` (a keyfile, or 24 recovery words)")

@@ -15,6 +15,7 @@ func topics(flags *pflag.FlagSet) []*cobra.Command {
 		topic("snapshot-names", "How to name a snapshot and a path in it", snapshotNamesText),
 		topic("passwords", "How a repository is opened", passwordsText),
 		topic("patterns", "How to say what is left out", patternsText),
+		topic("compression", "What the levels of compression mean", compressionText),
 		topic("flags", "The flags of every command", "The flags of every command\n\n"+flags.FlagUsagesWrapped(100)),
 	}
 }
@@ -56,8 +57,8 @@ The environment variables
   NACRE_CACHE_DIR          where caches are kept, as --cache-dir
   NACRE_...                any other flag: --some-flag is NACRE_SOME_FLAG
 
-  CREDENTIALS_DIRECTORY    systemd's: the files nacre-password, nacre-keyfile and
-                           nacre-age-identity in it are used
+  CREDENTIALS_DIRECTORY    systemd's: the files nacre-password, nacre-keyfile
+                           and nacre-age-identity in it are used
                            (LoadCredential=nacre-password:...)
   XDG_DATA_HOME            its folder nacre/repository is the repository where
                            none is named (else ~/.local/share)
@@ -106,13 +107,33 @@ age recipients, and 24 recovery words. nacre takes, in this order:
 "nacre key add --age-recipient age1..." lets the owner of that age identity open
 it (https://age-encryption.org): --age-identity names the file that age-keygen
 wrote. A slot can have several recipients, post-quantum ones (age1pq1...) in
-slots of their own. Plugins and SSH keys are not known.
+slots of their own. Plugins and SSH keys are not known. "nacre key passwd"
+changes a password.
 
 The recovery words can be given wherever a password can, separated by spaces.
 They open the repository on any machine, with nothing else.
 
 If all of them are lost, the backup is lost: nobody can open it. Run
 "nacre key kit" and keep the words on paper, away from the machine.
+`
+
+const compressionText = `
+What the levels of compression mean
+
+  auto     fast; and default while the storage takes finished packs more slowly
+           than they are made, which is when most of the last eight had to wait
+           for the one before
+  fast     zstd at its fastest
+  default  zstd at its default: smaller and slower
+  max      zstd at its best: smaller still, and slower by far
+  none     nothing is compressed
+
+At every level but max, a sample of each segment is looked at first, and what
+looks like noise (pictures, archives, what is encrypted) is stored as it is; so
+is, at every level, what compression makes smaller by less than 3 %.
+
+A snapshot may hold segments of any level: changing it needs no new repository,
+and what is stored already stays as it is.
 `
 
 const patternsText = `
