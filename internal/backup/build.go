@@ -129,7 +129,7 @@ func (r *run) place(ctx context.Context, o *op) error {
 		err = r.builder.Add(ctx, o.dir, e)
 	case addStale:
 		o.entry = *r.kept(ctx, o)
-		e.Flags |= tree.Stale
+		keepStale(e)
 		e.ErrClass = o.class
 		if o.err != nil {
 			e.ErrText = clip(o.err.Error())

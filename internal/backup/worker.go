@@ -480,10 +480,18 @@ func (r *run) lose(ctx context.Context, o *op, err error) {
 	o.entry.Content, o.entry.Size = tree.Content{}, 0
 	if e := r.lastGood(ctx, o); e != nil {
 		o.entry = *e
-		o.entry.Flags |= tree.Stale
+		keepStale(&o.entry)
 	}
 	o.entry.ErrClass, o.entry.ErrText = o.class, clip(err.Error())
 	o.do = addBare
+}
+
+// keepStale marks an entry of the parent that takes the place of one that could not be read. One of which the parent
+// has no content either stays what it is: stale content is content.
+func keepStale(e *tree.Entry) {
+	if !e.NeverStored() {
+		e.Flags |= tree.Stale
+	}
 }
 
 // lastGood returns what the parents have for an entry that could not be read: the part of a file that a checkpoint

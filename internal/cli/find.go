@@ -36,6 +36,7 @@ directories.`,
 		},
 	}
 	fl := cmd.Flags()
+	cmd.PreRunE = func(*cobra.Command, []string) error { return f.validate() }
 	fl.BoolVarP(&fold, "ignore-case", "i", false, "upper and lower case letters are the same")
 	fl.StringVar(&f.host, "host", "", "only in snapshots of `HOST`")
 	fl.StringVar(&f.tag, "tag", "", "only in snapshots with `TAG`")

@@ -30,6 +30,9 @@ type vault struct {
 
 // location is where the repository is: what --repo or $NACRE_REPOSITORY says, else the user's own.
 func (a *app) location() (l connect.Location, own bool, err error) {
+	if a.global.repo == "" && a.root.PersistentFlags().Changed("repo") {
+		return l, false, errs.WithHint(errs.New(errs.Usage, "--repo names no repository: it is empty"), "is a variable not set?")
+	}
 	if a.global.repo != "" {
 		l, err = connect.ParseLocation(a.global.repo)
 		return l, false, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/units"
 	"github.com/nacre-backup/nacre/internal/view"
@@ -33,12 +34,20 @@ and so on; help snapshot-names tells the other ways.`,
 		},
 	}
 	fl := cmd.Flags()
+	cmd.PreRunE = func(*cobra.Command, []string) error { return f.validate() }
 	fl.StringVar(&f.host, "host", "", "only those of `HOST`")
 	fl.StringVar(&f.tag, "tag", "", "only those with `TAG`")
 	fl.StringVar(&f.name, "name", "", "only those whose name is `NAME`")
 	fl.StringVar(&f.path, "path", "", "only those of `PATH`")
 	fl.IntVar(&f.last, "last", 0, "only the last `N`")
 	return cmd
+}
+
+func (f *snapshotFilter) validate() error {
+	if f.last < 0 {
+		return errs.New(errs.Usage, "--last %d: want a number from 0", f.last)
+	}
+	return nil
 }
 
 func (f snapshotFilter) apply(list []*session.Snapshot) (kept []*session.Snapshot) {

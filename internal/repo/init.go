@@ -60,6 +60,11 @@ func Init(ctx context.Context, o InitOptions) (*Repo, error) {
 // clearPlace makes sure that the place is empty, but for what an Init left that did not come to its end: key slots,
 // ring objects, their copies and probes, and neither nacre.json nor its copy nor anything that a session writes.
 func (r *Repo) clearPlace(ctx context.Context) error {
+	for _, name := range []string{bootPath, record.DupPath(bootPath)} {
+		if _, err := r.store.Stat(ctx, name); err == nil {
+			return errs.WithHint(errs.New(errs.Exists, "a repository is here already"), "use it as it is, or choose another place")
+		}
+	}
 	var left []string
 	err := r.store.List(ctx, "", func(i store.Info) error {
 		switch {

@@ -422,6 +422,8 @@ func hasPieces(it *item) bool {
 func unreadable(e *tree.Entry) error {
 	var stored uint64
 	switch {
+	case e.NeverStored(): // an empty file in its place would pass for the file
+		return neverStored(e)
 	case e.Type == tree.Symlink && len(e.Target) == 0:
 		return errs.New(errs.Corrupt, "the snapshot does not know where it points to%s", because(e))
 	case e.Type != tree.File:
@@ -435,9 +437,14 @@ func unreadable(e *tree.Entry) error {
 	case stored == e.Size:
 		return nil
 	case e.ErrClass != tree.ErrNone:
-		return errs.New(errs.NotFound, "its content was never stored%s", because(e))
+		return neverStored(e)
 	}
 	return sizeError(e, stored)
+}
+
+func neverStored(e *tree.Entry) error {
+	return errs.WithHint(errs.New(errs.NotFound, "its content was never stored%s", because(e)),
+		"it could not be read when the snapshot was made; another snapshot may have it: nacre find lists its versions")
 }
 
 func because(e *tree.Entry) string {
