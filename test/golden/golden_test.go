@@ -71,10 +71,12 @@ func nacre(t *testing.T, args ...string) string {
 
 const python = "/usr/bin/python3"
 
+var readerScript = filepath.Join("..", "..", "testdata", "reader", "nacre_reader.py")
+
 // reader runs the second reader.
 func reader(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, python, append([]string{filepath.Join("..", "..", "testdata", "reader", "nacre_reader.py")}, args...)...)
+	return run(t, python, append([]string{readerScript}, args...)...)
 }
 
 func needReader(t *testing.T) {
@@ -272,4 +274,48 @@ func TestTodaysRepositoryIsReadByBoth(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheSecondReaderRefusesWhatIsDamaged flips a bit in the last byte of a fate's signature and in the first segment
+// of a data pack.
+func TestTheSecondReaderRefusesWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	needReader(t)
+	flip := func(t *testing.T, path string, at int) {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		b[(at+len(b))%len(b)] ^= 1
+		must(t, os.Chmod(path, 0o600))
+		must(t, os.WriteFile(path, b, 0o600))
+	}
+	objects := func(t *testing.T, p place, pattern string) []string {
+		found, err := filepath.Glob(filepath.Join(p.repo(), filepath.FromSlash(pattern)))
+		must(t, err)
+		if len(found) == 0 {
+			t.Fatalf("no object %s", pattern)
+		}
+		return found
+	}
+	t.Run("fate", func(t *testing.T) {
+		p := copyOf(t, "open")
+		fate := objects(t, p, "fates/*/*")[0]
+		flip(t, fate, -1)
+		if out := reader(t, p.repo(), "snapshots"); strings.Count(out, "\n") != 2 {
+			t.Errorf("with a second copy there are two snapshots:\n%s", out)
+		}
+		flip(t, filepath.Join(p.repo(), "dup", strings.TrimPrefix(fate, p.repo())), -1)
+		if out := reader(t, p.repo(), "snapshots"); strings.Contains(out, filepath.Base(fate)) {
+			t.Errorf("a snapshot whose signature does not verify is listed:\n%s", out)
+		}
+	})
+	t.Run("pack", func(t *testing.T) {
+		p := copyOf(t, "open")
+		for _, pack := range objects(t, p, "data/*/*") {
+			flip(t, pack, 100)
+		}
+		cmd := exec.Command(python, readerScript, p.repo(), "restore", filepath.Join(t.TempDir(), "out"))
+		if out, err := cmd.CombinedOutput(); err == nil {
+			t.Errorf("damaged packs were restored:\n%s", out)
+		}
+	})
 }
