@@ -66,19 +66,7 @@ func (p *pieces) stretch(r io.Reader, n int64, whole bool) (short bool, err erro
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return false, err
 		}
-		var cuts []int
-		at := 0
-		if whole && eof && have > 0 && have <= p.chunker.Whole() && int64(have) == got {
-			cuts, at = append(cuts, have), have
-		}
-		for at < have {
-			c := p.chunker.Cut(buf[at:have], eof)
-			if c == 0 {
-				break
-			}
-			cuts = append(cuts, c)
-			at += c
-		}
+		cuts, at := p.cuts(buf[:have], eof, whole && int64(have) == got)
 		p.rest = append(p.rest[:0], buf[at:have]...)
 		if len(cuts) > 0 {
 			if err := p.data(buf, cuts); err != nil {
@@ -89,4 +77,21 @@ func (p *pieces) stretch(r io.Reader, n int64, whole bool) (short bool, err erro
 			return n >= 0 && got < n, nil
 		}
 	}
+}
+
+// cuts returns the lengths of the chunks that b begins with, and their sum. eof says that nothing follows b, all that
+// nothing came before it: such a file is one chunk if it is short.
+func (p *pieces) cuts(b []byte, eof, all bool) (cuts []int, at int) {
+	if all && eof && len(b) > 0 && len(b) <= p.chunker.Whole() {
+		return []int{len(b)}, len(b)
+	}
+	for at < len(b) {
+		c := p.chunker.Cut(b[at:], eof)
+		if c == 0 {
+			break
+		}
+		cuts = append(cuts, c)
+		at += c
+	}
+	return cuts, at
 }

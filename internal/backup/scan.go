@@ -172,6 +172,8 @@ func sameStat(e, old *tree.Entry) bool {
 }
 
 // unchanged is law 7.
+//
+//nolint:gocyclo // the conditions of law 7, which are read as one list
 func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
 	e, old := it.Entry, o.Entry()
 	if e.Type != old.Type || old.Flags&^tree.Implied != 0 || e.Flags != old.Flags || old.ErrClass != tree.ErrNone {

@@ -105,6 +105,8 @@ func (c *checker) finish() {
 }
 
 // advice says what to do about damage.
+//
+//nolint:gocyclo // a list of cases, each with what to say
 func advice(d *Damage) string {
 	gone := errors.Is(d.Err, errs.NotFound)
 	back := "Bring " + d.Object + " back from a copy of the repository if there is one."

@@ -102,6 +102,8 @@ func backupRunFlags(fl *pflag.FlagSet, f *backupFlags) {
 }
 
 // check checks the arguments against the flags.
+//
+//nolint:gocyclo // a list of cases, each with what to say
 func (f *backupFlags) check(args []string) error {
 	lists := len(f.files.FilesFrom)+len(f.files.FilesFrom0) > 0
 	switch {
@@ -266,22 +268,27 @@ func (a *app) runBackup(ctx context.Context, f *backupFlags, args []string) erro
 		a.backupSummary(ctx, v, o, sum)
 		return errs.WithHint(errInterrupted, "the same command goes on from the checkpoint %.8s", sum.Snapshot)
 	}
-	if sum != nil && err == nil {
-		a.backupSummary(ctx, v, o, sum)
-	}
 	if err != nil {
 		return err
 	}
+	a.backupSummary(ctx, v, o, sum)
 	if sum.Incomplete() {
 		a.code = exitIncomplete
 	}
 	if made || v != nil && a.kitWanted(v) {
 		a.remindOfKit(v)
 	}
-	if !a.out.quiet && !a.out.json && !sum.Snapshot.IsZero() { // the last words
-		a.out.printf("\nTo restore it:\n  %s\n", a.restoreCommandLine(sum.Snapshot.String()[:8]))
+	if !sum.Snapshot.IsZero() {
+		a.lastWords(sum.Snapshot.String()[:8])
 	}
 	return nil
+}
+
+// lastWords tell how to restore what was backed up.
+func (a *app) lastWords(snapshot string) {
+	if !a.out.quiet && !a.out.json {
+		a.out.printf("\nTo restore it:\n  %s\n", a.restoreCommandLine(snapshot))
+	}
 }
 
 // backupVault opens the repository, or makes the user's own where none is named.

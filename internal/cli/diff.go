@@ -71,8 +71,7 @@ func (a *app) runDiff(ctx context.Context, w *view.View, args []string, metadata
 		}
 		below = append(below, t)
 	}
-	counts := map[byte]int{}
-	var grown, shrunk uint64
+	found := differences{counts: map[byte]int{}}
 	err = w.Diff(ctx, first, second, func(dir []byte, old, new *tree.Entry) error {
 		e := new
 		if e == nil {
@@ -83,28 +82,37 @@ func (a *app) runDiff(ctx context.Context, w *view.View, args []string, metadata
 		if c == 0 || c == 'U' && !metadata || !anyBelow(path, below) {
 			return nil
 		}
-		counts[c]++
-		if old != nil && old.Type == tree.File && c != 'U' {
-			shrunk += old.Size
-		}
-		if new != nil && new.Type == tree.File && c != 'U' {
-			grown += new.Size
-		}
+		found.add(c, old, new)
 		a.showChange(c, shown(path), old, new)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	total := 0
-	for _, n := range counts {
-		total += n
-	}
-	if total > 0 {
+	if len(found.counts) > 0 {
 		a.code = exitFindings
 	}
-	a.diffSummary(first.ID.String(), second.ID.String(), counts, grown, shrunk)
+	a.diffSummary(first.ID.String(), second.ID.String(), found.counts, found.grown, found.shrunk)
 	return nil
+}
+
+// differences add up what a diff found.
+type differences struct {
+	counts        map[byte]int // of paths, by the letter of what became of them
+	grown, shrunk uint64       // bytes of files
+}
+
+func (d *differences) add(change byte, old, new *tree.Entry) {
+	d.counts[change]++
+	if change == 'U' {
+		return
+	}
+	if old != nil && old.Type == tree.File {
+		d.shrunk += old.Size
+	}
+	if new != nil && new.Type == tree.File {
+		d.grown += new.Size
+	}
 }
 
 // changeOf says what differs: a letter of changes, or 0 for nothing that a user would call a change.

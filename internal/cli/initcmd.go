@@ -68,15 +68,8 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 		return err
 	}
 	n := newRepo{}
-	switch f.cipher {
-	case "auto":
-		n.suite = suite()
-	case "aes256-gcm":
-		n.suite = crypt.SuiteAES
-	case "chacha20-poly1305":
-		n.suite = crypt.SuiteChaCha
-	default:
-		return errs.New(errs.Usage, "--cipher %s: want auto, aes256-gcm or chacha20-poly1305", f.cipher)
+	if n.suite, err = parseCipher(f.cipher); err != nil {
+		return err
 	}
 	if f.age.given() && f.encryption != "auto" {
 		return errs.New(errs.Usage, "age recipients and --encryption %s exclude each other", f.encryption)
@@ -104,6 +97,24 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 		return err
 	}
 	defer a.close(v)
+	a.initSummary(v, f, n)
+	return nil
+}
+
+func parseCipher(name string) (crypt.Suite, error) {
+	switch name {
+	case "auto":
+		return suite(), nil
+	case "aes256-gcm":
+		return crypt.SuiteAES, nil
+	case "chacha20-poly1305":
+		return crypt.SuiteChaCha, nil
+	}
+	return 0, errs.New(errs.Usage, "--cipher %s: want auto, aes256-gcm or chacha20-poly1305", name)
+}
+
+// initSummary tells what was made.
+func (a *app) initSummary(v *vault, f initFlags, n newRepo) {
 	if a.out.json {
 		keyPath := ""
 		if f.encryption == "key" {
@@ -114,20 +125,19 @@ func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 			ID         string `json:"id"`
 			Encrypted  bool   `json:"encrypted"`
 			Keyfile    string `json:"keyfile,omitempty"`
-		}{at.Text, v.repo.ID().String(), !n.noEncryption, keyPath})
-		return nil
+		}{v.at.Text, v.repo.ID().String(), !n.noEncryption, keyPath})
+		return
 	}
 	if f.encryption != "key" {
-		a.out.say("made a repository at %s", at.Text)
+		a.out.say("made a repository at %s", v.at.Text)
 	}
 	a.out.say("its id is %s", v.repo.ID())
 	if n.noEncryption {
 		a.out.warn("the repository is not encrypted: whoever can read it reads all your files",
 			a.onRepo("nacre key add")+" closes it with a password")
-		return nil
+		return
 	}
 	a.afterInit(v, f.encryption == "key")
-	return nil
 }
 
 // afterInit tells how not to lose the key: the words themselves where the key was generated and a terminal shows

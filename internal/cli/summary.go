@@ -89,20 +89,10 @@ func (a *app) backupSummary(ctx context.Context, v *vault, o *backup.Options, su
 	if a.out.quiet {
 		return
 	}
-	s := &r.Stats
-	if !sum.ResumedFrom.IsZero() {
-		a.out.printf("Resumed from the checkpoint %.8s\n", sum.ResumedFrom)
-	}
-	switch {
-	case o.DryRun:
-		a.out.printf("Dry run: nothing was read or written. To be read: %s\n", units.Bytes(int64(min(s.Read, 1<<62))))
-	case sum.Skipped:
-		a.out.printf("Nothing changed since the last snapshot: none was made\n")
-	case sum.Checkpoint:
-		a.out.printf("Checkpoint %.8s is saved\n", sum.Snapshot)
-	}
+	a.backupVerdict(o, sum)
 	var b strings.Builder
-	if !o.DryRun && !sum.Skipped && !sum.Checkpoint {
+	full := !o.DryRun && !sum.Skipped && !sum.Checkpoint
+	if full {
 		if r.Name != "" {
 			fmt.Fprintf(&b, "Snapshot name: %s\n", printable([]byte(r.Name)))
 		}
@@ -113,16 +103,32 @@ func (a *app) backupSummary(ctx context.Context, v *vault, o *backup.Options, su
 		fmt.Fprintf(&b, "End:           %s\n", units.Moment(time.Unix(0, r.End).Local()))
 		fmt.Fprintf(&b, "Duration:      %s\n", units.Duration(time.Duration(r.End-r.Start)))
 	}
+	s := &r.Stats
 	fmt.Fprintf(&b, "Entries:       %s new, %s changed, %s unchanged, %s moved, %s failed\n", units.Count(s.New), units.Count(s.Changed),
 		units.Count(s.Unchanged), units.Count(s.Moved), units.Count(s.Failed))
 	if s.Removed > 0 {
 		fmt.Fprintf(&b, "               %s removed since the last snapshot\n", units.Count(s.Removed))
 	}
-	if !o.DryRun && !sum.Skipped && !sum.Checkpoint {
+	if full {
 		writeTable(&b, s, all)
 	}
 	a.out.printf("%s", b.String())
 	a.backupNotes(o, sum)
+}
+
+// backupVerdict says what was done where that is not a whole snapshot, or not from the beginning.
+func (a *app) backupVerdict(o *backup.Options, sum *backup.Summary) {
+	if !sum.ResumedFrom.IsZero() {
+		a.out.printf("Resumed from the checkpoint %.8s\n", sum.ResumedFrom)
+	}
+	switch {
+	case o.DryRun:
+		a.out.printf("Dry run: nothing was read or written. To be read: %s\n", units.Bytes(int64(min(sum.Record.Stats.Read, 1<<62))))
+	case sum.Skipped:
+		a.out.printf("Nothing changed since the last snapshot: none was made\n")
+	case sum.Checkpoint:
+		a.out.printf("Checkpoint %.8s is saved\n", sum.Snapshot)
+	}
 }
 
 // writeTable writes the sizes: what the files have, what of it was new to the repository, and what that takes when

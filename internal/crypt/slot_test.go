@@ -339,7 +339,7 @@ func TestNacreJSONSaysWhereAStrangerIs(t *testing.T) {
 	} {
 		if _, err := ParseBootstrap(again(c.old, c.new)); !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v", c.new, err)
-		} else if c.kind == errs.Unsupported && errs.Hint(err) == "" {
+		} else if errors.Is(c.kind, errs.Unsupported) && errs.Hint(err) == "" {
 			t.Errorf("%s: no hint", c.new)
 		}
 	}

@@ -51,7 +51,7 @@ func TestARenameWithoutReplacingRefusesATakenName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close() //nolint:errcheck // opened for reading
+	defer d.Close() // opened for reading
 	err = osfile.RenameNoReplace(d, "a", d, "b")
 	if osfile.Unsupported(err) {
 		t.Skipf("needs a system that renames without replacing: %v", err)
@@ -74,7 +74,7 @@ func TestFilesAndFoldersSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // of no interest here
+	defer f.Close() // of no interest here
 	if _, err := f.WriteString("x"); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestFilesAndFoldersSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close() //nolint:errcheck // opened for reading
+	defer d.Close() // opened for reading
 	for what, err := range map[string]error{
 		"flush": osfile.Flush(f, 0, 1), "data": osfile.SyncData(f), "folder": osfile.SyncDir(d), "all": osfile.SyncAll(d), "cache": osfile.DropCache(f),
 	} {

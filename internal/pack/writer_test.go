@@ -293,7 +293,7 @@ func TestAFailedWriteIsThePacksFailureForGood(t *testing.T) {
 	file, _ := build(t, crypt.ClassData, TargetData, crypt.KindData, []byte("x"))
 	for _, want := range []error{boom, io.ErrShortWrite} {
 		cause := want
-		if want == io.ErrShortWrite {
+		if errors.Is(want, io.ErrShortWrite) {
 			cause = nil
 		}
 		for left := range len(file) {

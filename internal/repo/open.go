@@ -275,30 +275,19 @@ type opener struct {
 
 // try opens slots until nothing newer can be there.
 func (k *opener) try(ctx context.Context, slots []slotFile) error {
-	none := k.c.empty()
-	for _, f := range slots {
-		if f.slot.Kind == crypt.SlotOpen {
-			k.open = true
-		}
-		if none != (f.slot.Kind == crypt.SlotOpen) || !none && !fits(k.c, f.slot.Kind) {
-			continue
-		}
-		kek, err := f.slot.Open(k.u)
-		switch {
-		case errors.Is(err, errs.WrongKey):
-			continue
-		case err != nil:
-			k.r.warn("the key slot %s does not open: %w", f.path, err)
-			continue
-		case k.tried[kek.Key]:
+	suitable, open := choose(slots, k.c)
+	k.open = k.open || open
+	for _, f := range suitable {
+		kek, ok := k.r.openSlotOf(f, k.u)
+		if !ok || k.tried[kek.Key] {
 			continue
 		}
 		k.tried[kek.Key] = true
 		j, err := k.r.joinRings(ctx, kek)
-		if err != nil && !curable(err) {
-			return err
-		}
 		if err != nil {
+			if !curable(err) {
+				return err
+			}
 			k.ringErr = cmpErr(k.ringErr, err)
 			continue
 		}
@@ -310,6 +299,27 @@ func (k *opener) try(ctx context.Context, slots []slotFile) error {
 		}
 	}
 	return nil
+}
+
+// choose returns the slots that a credential may open, and whether there is an open one.
+func choose(slots []slotFile, c *Credential) (suitable []slotFile, open bool) {
+	for _, f := range slots {
+		isOpen := f.slot.Kind == crypt.SlotOpen
+		open = open || isOpen
+		if isOpen == c.empty() && (isOpen || fits(c, f.slot.Kind)) {
+			suitable = append(suitable, f)
+		}
+	}
+	return suitable, open
+}
+
+// openSlotOf opens a slot. It is not ok if the secret is another's; a slot that is damaged is reported.
+func (r *Repo) openSlotOf(f slotFile, u crypt.Unlock) (crypt.KEK, bool) {
+	kek, err := f.slot.Open(u)
+	if err != nil && !errors.Is(err, errs.WrongKey) {
+		r.warn("the key slot %s does not open: %w", f.path, err)
+	}
+	return kek, err == nil
 }
 
 // refused is the error of a repository that did not open.

@@ -124,22 +124,34 @@ func (r *Repo) joinRings(ctx context.Context, kek crypt.KEK) (*joined, error) {
 			continue
 		}
 		g, err := crypt.OpenRing(b, r.boot.Repository, n.gen, kek.Key)
-		switch {
-		case err != nil:
+		if err != nil {
 			firstErr = cmpErr(firstErr, err)
 			j.foreign = append(j.foreign, n)
-		case j.ring == nil:
-			j.ring, j.names = g, []id.Name{n.name}
-		default:
-			if g.Generation == j.ring.Generation {
-				j.names = append(j.names, n.name)
-			}
-			join(j.ring, g)
+			continue
 		}
+		j.take(g, n.name)
 	}
 	if j.ring == nil {
 		return nil, errs.As(errs.Corrupt, fmt.Errorf("no generation of the keyring opens: %w", firstErr))
 	}
+	j.finish()
+	return j, nil
+}
+
+// take makes a ring object that opened the ring, or joins it with what came before.
+func (j *joined) take(g *crypt.Ring, name id.Name) {
+	if j.ring == nil {
+		j.ring, j.names = g, []id.Name{name}
+		return
+	}
+	if g.Generation == j.ring.Generation {
+		j.names = append(j.names, name)
+	}
+	join(j.ring, g)
+}
+
+// finish fills in what is known once all objects were seen.
+func (j *joined) finish() {
 	if j.top == nil {
 		j.top = cloneRing(j.ring)
 	}
@@ -148,7 +160,6 @@ func (r *Repo) joinRings(ctx context.Context, kek crypt.KEK) (*joined, error) {
 			j.closed++
 		}
 	}
-	return j, nil
 }
 
 // cmpErr keeps the first error.

@@ -169,29 +169,19 @@ func (s *Session) decide(ctx context.Context, object []byte, wanted outcome) err
 // place puts the object where the session's fate stands and makes it durable.
 func (s *Session) place(ctx context.Context, object []byte, wanted outcome) error {
 	path := record.FatePath(s.rec.Era, s.rec.Session)
-	create := s.ops.Create
-	if s.repo.RegisterClass() {
-		create = s.ops.Put
-	}
+	create := s.creator()
 	if wanted == committed {
 		s.sent = object
 	} else if s.sent != nil && s.repo.RegisterClass() {
-		// A store that overwrites must not lose a commit that has arrived.
-		f, there, err := readFate(ctx, s.ops, s.repo, path, &s.rec.Writer)
-		if there != nil {
-			return s.other(ctx, f, there, err)
-		}
-		if !errors.Is(err, errs.NotFound) {
-			return unknown(err)
+		if err := s.spareCommit(ctx, path); err != nil {
+			return err
 		}
 	}
 	var last error
 	maybe := false // a try may have reached the store without our knowing
 	for i := range s.tries() {
-		if i > 0 {
-			if err := s.ops.Sleep(ctx, pause<<min(i, 4)); err != nil {
-				break
-			}
+		if s.pauseBefore(ctx, i) != nil {
+			break
 		}
 		err := create(ctx, path, object)
 		if err == nil {
@@ -220,6 +210,34 @@ func (s *Session) place(ctx context.Context, object []byte, wanted outcome) erro
 		return fmt.Errorf("nothing was committed: %w", last)
 	}
 	return unknown(last)
+}
+
+// creator is what puts a fate: if absent, where the store can tell that.
+func (s *Session) creator() func(ctx context.Context, name string, object []byte) error {
+	if s.repo.RegisterClass() {
+		return s.ops.Put
+	}
+	return s.ops.Create
+}
+
+// pauseBefore waits before the i-th try, but not before the first, 0.
+func (s *Session) pauseBefore(ctx context.Context, i int) error {
+	if i == 0 {
+		return nil
+	}
+	return s.ops.Sleep(ctx, pause<<min(i, 4))
+}
+
+// spareCommit keeps a fate from being put over a commit that has arrived, in a store that overwrites.
+func (s *Session) spareCommit(ctx context.Context, path string) error {
+	f, there, err := readFate(ctx, s.ops, s.repo, path, &s.rec.Writer)
+	if there != nil {
+		return s.other(ctx, f, there, err)
+	}
+	if !errors.Is(err, errs.NotFound) {
+		return unknown(err)
+	}
+	return nil
 }
 
 // unknownError is ErrOutcomeUnknown with its reason.

@@ -20,31 +20,13 @@ import (
 // sees a fate and no announcement may build on it: no killer will void it. One listing would not do, since a listing
 // may show what came after it began and leave out what came before that.
 func (l *lister) fates(ctx context.Context) error {
-	var fates, kills []string
-	names, err := l.ops.List(ctx, record.Fates)
+	fates, err := l.listFates(ctx)
 	if err != nil {
 		return err
 	}
-	for _, i := range names {
-		if record.ParsePlace(i.Name).Kind == record.FateObject {
-			l.sizes[i.Name] = i.Size
-			fates = append(fates, i.Name)
-		}
-	}
-	announced := map[id.Session]bool{}
-	if l.r.RegisterClass() {
-		if names, err = l.ops.List(ctx, record.Fates); err != nil {
-			return err
-		}
-		for _, i := range names {
-			switch p := record.ParsePlace(i.Name); p.Kind {
-			case record.IntentObject:
-				announced[p.Session] = true
-			case record.KilledObject:
-				l.sizes[i.Name] = i.Size
-				kills = append(kills, i.Name)
-			}
-		}
+	kills, announced, err := l.listKills(ctx)
+	if err != nil {
+		return err
 	}
 	lost, lostKills, err := l.lost(ctx, fates, kills)
 	if err != nil {
@@ -66,6 +48,44 @@ func (l *lister) fates(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// listFates lists the fates.
+func (l *lister) listFates(ctx context.Context) (fates []string, err error) {
+	names, err := l.ops.List(ctx, record.Fates)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range names {
+		if record.ParsePlace(i.Name).Kind == record.FateObject {
+			l.sizes[i.Name] = i.Size
+			fates = append(fates, i.Name)
+		}
+	}
+	return fates, nil
+}
+
+// listKills lists, in the register class, the kills and the sessions that somebody intends to kill. It comes after
+// listFates: see the package comment.
+func (l *lister) listKills(ctx context.Context) (kills []string, announced map[id.Session]bool, err error) {
+	if !l.r.RegisterClass() {
+		return nil, nil, nil
+	}
+	names, err := l.ops.List(ctx, record.Fates)
+	if err != nil {
+		return nil, nil, err
+	}
+	announced = map[id.Session]bool{}
+	for _, i := range names {
+		switch p := record.ParsePlace(i.Name); p.Kind {
+		case record.IntentObject:
+			announced[p.Session] = true
+		case record.KilledObject:
+			l.sizes[i.Name] = i.Size
+			kills = append(kills, i.Name)
+		}
+	}
+	return kills, announced, nil
 }
 
 // lost lists the fates and, in the register class, the kills that only their second copies tell of. A copy is written

@@ -24,7 +24,7 @@ func everyFailure(t *testing.T, clean *mem.Store, run func(inner *mem.Store, f *
 	for _, when := range []fault.When{fault.Before, fault.After} {
 		for _, lasting := range []bool{false, true} {
 			for _, kind := range []error{errs.Temporary, errs.Denied} {
-				if kind == errs.Denied && when == fault.After {
+				if errors.Is(kind, errs.Denied) && when == fault.After {
 					continue // a store that says "denied" has not done it
 				}
 				for n := 1; ; n++ {

@@ -131,7 +131,7 @@ func TestCondemnedAndGonePacksAreNotUsed(t *testing.T) {
 			t.Errorf("packs %v, error %v", all, err)
 		}
 		stop := errors.New("stop")
-		if st.Packs(func(record.Pack) error { return stop }) != stop || st.Fates(func(*Fate) error { return stop }) != stop {
+		if !errors.Is(st.Packs(func(record.Pack) error { return stop }), stop) || !errors.Is(st.Fates(func(*Fate) error { return stop }), stop) {
 			t.Error("an error does not end the iteration")
 		}
 		n := 0

@@ -297,7 +297,7 @@ func TestHeartbeatsAreWrittenWhileARunLasts(t *testing.T) {
 		c.ticks <- struct{}{}
 		return stop
 	})
-	if err != stop {
+	if !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
 	}
 	if left := ms.Names(record.Sessions); len(left) != 0 {

@@ -215,37 +215,14 @@ func (s *State) settle() {
 	s.snapshots = map[id.Session]*Snapshot{}
 	s.usable = map[packKey]record.Pack{}
 	s.indexes, s.heads, s.sequence = nil, nil, 0
-	gone := map[packKey]bool{}
-	replaced := map[id.Name]bool{}
-	named := map[id.Session]bool{}
-	for _, f := range s.fates {
-		if !f.Committed() {
-			continue
-		}
-		s.sequence = max(s.sequence, f.Sequence)
-		for _, h := range f.Heads {
-			named[h.Session] = true
-		}
-		// Only a pruner says what is gone and what is replaced: what a put-only writer says of others' packs could
-		// take them out of everybody's sight.
-		if f.Kind == record.Rescue {
-			for _, p := range f.Gone {
-				gone[keyOf(p)] = true
-			}
-		}
-		if f.Rights&(crypt.RightWrite|crypt.RightPrune) != 0 {
-			for _, n := range f.Replaces {
-				replaced[n] = true
-			}
-		}
-	}
+	said := s.sayings()
 	own, _ := s.repo.KnownWriter()
 	seen := map[id.Name]bool{}
 	for sid, f := range s.fates {
 		if !f.Committed() {
 			continue
 		}
-		if !named[sid] {
+		if !said.named[sid] {
 			s.heads = append(s.heads, record.Head{Session: sid, Hash: f.Hash})
 		}
 		s.addSnapshot(f)
@@ -253,12 +230,12 @@ func (s *State) settle() {
 			continue
 		}
 		for _, p := range f.Packs {
-			if k := keyOf(p); !s.blind && !gone[k] && !s.condemned[k] {
+			if k := keyOf(p); !s.blind && !said.gone[k] && !s.condemned[k] {
 				s.usable[k] = p
 			}
 		}
 		for _, n := range f.Indexes {
-			if !replaced[n] && !seen[n] {
+			if !said.replaced[n] && !seen[n] {
 				seen[n] = true
 				s.indexes = append(s.indexes, n)
 			}
@@ -266,6 +243,40 @@ func (s *State) settle() {
 	}
 	slices.SortFunc(s.heads, func(a, b record.Head) int { return bytes.Compare(a.Session[:], b.Session[:]) })
 	slices.SortFunc(s.indexes, func(a, b id.Name) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// sayings are what the committed fates say of other objects.
+type sayings struct {
+	gone     map[packKey]bool
+	replaced map[id.Name]bool
+	named    map[id.Session]bool // fates that another one names as a head
+}
+
+// sayings gathers them, and the highest sequence.
+func (s *State) sayings() *sayings {
+	said := &sayings{map[packKey]bool{}, map[id.Name]bool{}, map[id.Session]bool{}}
+	for _, f := range s.fates {
+		if !f.Committed() {
+			continue
+		}
+		s.sequence = max(s.sequence, f.Sequence)
+		for _, h := range f.Heads {
+			said.named[h.Session] = true
+		}
+		// Only a pruner says what is gone and what is replaced: what a put-only writer says of others' packs could
+		// take them out of everybody's sight.
+		if f.Kind == record.Rescue {
+			for _, p := range f.Gone {
+				said.gone[keyOf(p)] = true
+			}
+		}
+		if f.Rights&(crypt.RightWrite|crypt.RightPrune) != 0 {
+			for _, n := range f.Replaces {
+				said.replaced[n] = true
+			}
+		}
+	}
+	return said
 }
 
 // addSnapshot puts the fate's snapshot, if it has one, among the snapshots. A fate whose inner part does not decode

@@ -28,6 +28,8 @@ func (e *Entry) Clone() *Entry {
 }
 
 // Equal reports whether e and o are the same in everything that a tree stores of them.
+//
+//nolint:gocyclo // one condition for each field
 func (e *Entry) Equal(o *Entry) bool {
 	return bytes.Equal(e.Name, o.Name) && e.Type == o.Type && e.Mode == o.Mode &&
 		e.UID == o.UID && e.GID == o.GID && e.User == o.User && e.Group == o.Group &&

@@ -177,6 +177,8 @@ func (x *ExtentReader) load(ctx context.Context, i id.ID, level int, off, length
 var extentColumns = columnSet(colNames, colIDs)
 
 // decodeExtents decodes a page and returns the sum of its lengths.
+//
+//nolint:gocyclo // one loop that refuses whatever is not the only way to write the list
 func decodeExtents(c *columns, p *extentPage, page []byte) (sum uint64, err error) {
 	if err := c.parse(page, 1<<pageExtents|1<<pageExtentsInterior, extentColumns); err != nil {
 		return 0, err

@@ -125,22 +125,30 @@ func (c *columns) parse(page []byte, kinds, known uint64) error {
 	if s.bad || c.n == 0 {
 		return errs.New(errs.Corrupt, "page header")
 	}
+	if err := c.parseColumns(&s, nCols, known); err != nil {
+		return err
+	}
+	if !s.done() {
+		return errs.New(errs.Corrupt, "page: %d bytes after the last column", len(page)-s.i)
+	}
+	return nil
+}
+
+// parseColumns reads the ids and lengths of the columns, and takes the columns.
+func (c *columns) parseColumns(s *scanner, n int, known uint64) error {
 	var ids, lens [maxColumns]uint64
 	last := uint64(0)
-	for i := range nCols {
+	for i := range n {
 		ids[i], lens[i] = s.uv(), s.uv()
-		if s.bad || ids[i] <= last || lens[i] == 0 || lens[i] > uint64(len(page)) {
+		if s.bad || ids[i] <= last || lens[i] == 0 || lens[i] > uint64(len(s.b)) {
 			return errs.New(errs.Corrupt, "page header: column %d", i)
 		}
 		last = ids[i]
 	}
-	for i := range nCols {
-		if err := c.take(&s, ids[i], int(lens[i]), known); err != nil {
+	for i := range n {
+		if err := c.take(s, ids[i], int(lens[i]), known); err != nil {
 			return err
 		}
-	}
-	if !s.done() {
-		return errs.New(errs.Corrupt, "page: %d bytes after the last column", len(page)-s.i)
 	}
 	return nil
 }

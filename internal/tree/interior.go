@@ -244,6 +244,8 @@ func (p *interior) readTotals(c *columns) bool {
 }
 
 // readDirs reads the directories and proves that the first keys ascend.
+//
+//nolint:gocyclo // one loop that refuses whatever is not the only way to write the directories
 func (p *interior) readDirs(s scanner) bool {
 	p.dirs, p.comps = p.dirs[:0], p.comps[:0]
 	if s.b == nil {

@@ -127,6 +127,7 @@ func readDir(s *scanner, p *path, comps [][]byte, kept, fresh int) ([][]byte, bo
 	return comps, true
 }
 
+//nolint:gocyclo // one loop that refuses whatever is not the only way to write the names
 func (d *decoder) decodeNames(l *Leaf) int {
 	lens := d.cols.get(colNames)
 	s := lens
@@ -340,19 +341,11 @@ func setFS(entries []Entry, fs string) {
 }
 
 func (d *decoder) decodeContent(l *Leaf) int {
-	size, kind, ids, inline := d.cols.get(colSize), d.cols.get(colContent), d.cols.get(colIDs), d.cols.get(colInline)
-	count := len(ids.b) / len(id.ID{})
-	if count > maxIDs*len(l.entries) || len(ids.b)%len(id.ID{}) != 0 {
+	size, kind, inline := d.cols.get(colSize), d.cols.get(colContent), d.cols.get(colInline)
+	if !d.decodeIDs(l) {
 		return colIDs
 	}
-	if cap(l.ids) < count {
-		l.ids = make([]id.ID, count+count/4)
-	}
-	l.ids = l.ids[:count]
-	for i := range l.ids {
-		l.ids[i] = id.ID(ids.b[i*len(id.ID{}):])
-	}
-	next := 0
+	next, count := 0, len(l.ids)
 	for i := range l.entries {
 		e := &l.entries[i]
 		if e.Type != File {
@@ -393,6 +386,23 @@ func (d *decoder) decodeContent(l *Leaf) int {
 		return colIDs
 	}
 	return 0
+}
+
+// decodeIDs reads the column of ids.
+func (d *decoder) decodeIDs(l *Leaf) bool {
+	ids := d.cols.get(colIDs)
+	count := len(ids.b) / len(id.ID{})
+	if count > maxIDs*len(l.entries) || len(ids.b)%len(id.ID{}) != 0 {
+		return false
+	}
+	if cap(l.ids) < count {
+		l.ids = make([]id.ID, count+count/4)
+	}
+	l.ids = l.ids[:count]
+	for i := range l.ids {
+		l.ids[i] = id.ID(ids.b[i*len(id.ID{}):])
+	}
+	return true
 }
 
 // decode sets kind and level by the code of the content column and returns the number of ids.

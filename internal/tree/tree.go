@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/nacre-backup/nacre/internal/errs"
 )
@@ -99,11 +100,8 @@ func (t Tree) Walk(ctx context.Context, path []byte, fn func(dir []byte, e *Entr
 				return false, nil
 			}
 			at := JoinPath(nil, dir, c.Entry().Name)
-			i := 0
-			for i < len(skip) && CompareDir(skip[i], at) < 0 {
-				i++
-			}
-			skip = append(skip[:i], append([][]byte{at}, skip[i:]...)...)
+			i, _ := slices.BinarySearchFunc(skip, at, CompareDir)
+			skip = slices.Insert(skip, i, at)
 			err = nil
 		}
 		return true, err

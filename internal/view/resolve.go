@@ -70,13 +70,7 @@ func (v *View) Resolve(name string) (*session.Snapshot, error) {
 		}
 		return nil, notFound(all, name)
 	}
-	var found []*session.Snapshot
-	for _, s := range all {
-		byID := len(name) >= minPrefix && strings.HasPrefix(s.ID.String(), strings.ToLower(name))
-		if byID || name != "" && strings.HasPrefix(s.Record.Name, name) {
-			found = append(found, s)
-		}
-	}
+	found := beginning(all, name)
 	switch len(found) {
 	case 0:
 		return nil, notFound(all, name)
@@ -84,6 +78,17 @@ func (v *View) Resolve(name string) (*session.Snapshot, error) {
 		return found[0], nil
 	}
 	return nil, &AmbiguousError{Name: name, Candidates: found}
+}
+
+// beginning returns the snapshots whose id or name begins with a prefix.
+func beginning(all []*session.Snapshot, prefix string) (found []*session.Snapshot) {
+	for _, s := range all {
+		byID := len(prefix) >= minPrefix && strings.HasPrefix(s.ID.String(), strings.ToLower(prefix))
+		if byID || prefix != "" && strings.HasPrefix(s.Record.Name, prefix) {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // named returns the snapshot that stands back places before the newest of that name; "latest" is the name of all.

@@ -1,30 +1,45 @@
-// Command linters checks the form of the code: gofmt and go vet, and with --all (the default) gofumpt and staticcheck
-// at the versions that this file names, fetched by the go command into its module cache and never into go.mod.
+// Command linters checks the form of the code: gofumpt, go vet and staticcheck, at the versions that this file names,
+// fetched by the go command into its module cache and never into go.mod.
 //
-//	go run ./tools/linters
+//	go run ./tools/linters [--golangci]
 //
-// The settings of golangci-lint, for those who run it, stand in .golangci.yml.
+// With --golangci it also runs golangci-lint with the settings of .golangci.yml. That is asked for, since the first time
+// it compiles for minutes.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 )
 
-// linters are the commands; a command fails if it exits with an error or, where silent is set, if it prints anything.
-var linters = []struct {
+// linter is a command of go. It fails if it exits with an error or, where silent is set, if it prints anything.
+type linter struct {
 	name   string
 	silent bool
 	args   []string
-}{
+}
+
+var linters = []linter{
 	{"gofumpt", true, []string{"run", "mvdan.cc/gofumpt@v0.12.0", "-l", "-extra", "bench", "cmd", "internal", "test", "tools"}},
 	{"vet", false, []string{"vet", "./..."}},
 	{"staticcheck", false, []string{"run", "honnef.co/go/tools/cmd/staticcheck@v0.8.2", "./..."}},
 }
 
+// golangci runs many linters at once; its version stands here beside the others'.
+var golangci = linter{"golangci-lint", false, []string{
+	"run", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0", "run", "--allow-parallel-runners",
+	"--max-issues-per-linter", "0", "--max-same-issues", "0",
+}}
+
 func main() {
+	all := flag.Bool("golangci", false, "run golangci-lint too")
+	flag.Parse()
+	if *all {
+		linters = append(linters, golangci)
+	}
 	failed := false
 	for _, l := range linters {
 		args := l.args

@@ -94,7 +94,7 @@ func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
 		return s, &impossibleError{err.Error()}
 	}
 	w, err := start(ctx, tmp)
-	defer w.stop()
+	defer w.stop() //nolint:contextcheck // it also stops what a context that is over has left
 	if err != nil {
 		return s, err
 	}

@@ -218,7 +218,7 @@ func TestInodeFlagsComeLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // it was only read
+		defer f.Close() // it was only read
 		v, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
 		if err != nil {
 			t.Skip("needs a file system with inode flags: " + err.Error())

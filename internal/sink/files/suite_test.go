@@ -111,7 +111,7 @@ func look(t *testing.T, top, path string) *sinktest.Object {
 		top, path = filepath.Dir(top), filepath.Base(top)
 	}
 	fd, name := inDir(t, top, path)
-	defer unix.Close(fd) //nolint:errcheck // it was only read
+	defer unix.Close(fd) // it was only read
 	var st unix.Stat_t
 	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
@@ -160,7 +160,7 @@ func readAll(t *testing.T, dir int, name string) ([]byte, map[string]string) {
 		t.Fatal(err)
 	}
 	f := os.NewFile(uintptr(fd), name)
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close() // it was only read
 	fi, err := f.Stat()
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func pread(fd int, p []byte, off int64) (int, error) {
 	}
 	for {
 		n, err := unix.Pread(fd, p, off)
-		switch err { //nolint:errorlint // a bare errno
+		switch err {
 		case nil:
 			return n, nil
 		case unix.EINTR:
@@ -155,7 +155,7 @@ func (f *file) NextData(off, size int64) (start, end int64, err error) {
 func (f *file) seek(off int64, whence int) (int64, error) {
 	for {
 		at, err := unix.Seek(f.fd, off, whence)
-		if err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err != unix.EINTR {
 			return at, err
 		}
 	}

@@ -40,6 +40,19 @@ func (g *gatherer) add(name []byte, typ tree.Type) error {
 	return nil
 }
 
+// addRoots adds the roots that were named in a directory; finish drops those that the listing has too.
+func (g *gatherer) addRoots(n *rootNode) error {
+	if n == nil {
+		return nil
+	}
+	for _, c := range n.children {
+		if err := g.add([]byte(c.name), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // mayHold reports whether a name may be in the listing; a listing in memory knows.
 func (g *gatherer) mayHold(name []byte) bool {
 	if g.runs != nil {

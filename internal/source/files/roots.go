@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/nacre-backup/nacre/internal/errs"
+	"github.com/nacre-backup/nacre/internal/tree"
 )
 
 // rootNode is a component of a root's path. The roots together make a tree of names, in which a root below another
@@ -45,6 +46,14 @@ func newRoots(paths []string) *rootNode {
 		n.root = true
 	}
 	return top
+}
+
+// leaf is an error if something was to be read below the node, which turned out to be no directory.
+func (n *rootNode) leaf() error {
+	if n == nil || len(n.children) == 0 {
+		return nil
+	}
+	return &classError{tree.ErrVanished, fmt.Errorf("not a directory, but %q was to be read below it", n.children[0].name)}
 }
 
 // child returns the node of a name, or nil.

@@ -219,7 +219,7 @@ func (w *walk) offerLocked(n *node) {
 type emitter struct {
 	w     *walk
 	k     *worker
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // the emitter lives no longer than the run whose context it is
 	yield func(*source.Item, error) bool
 	path  []byte // of the directory being emitted
 	item  source.Item

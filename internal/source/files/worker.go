@@ -51,13 +51,9 @@ func (k *worker) list(n *node) listing {
 			return listing{err: err}
 		}
 	}
-	if n.root != nil {
-		for _, c := range n.root.children {
-			if err := g.add([]byte(c.name), 0); err != nil { // sort drops it where the listing has it
-				g.discard()
-				return listing{err: err}
-			}
-		}
+	if err := g.addRoots(n.root); err != nil {
+		g.discard()
+		return listing{err: err}
 	}
 	supply, err := g.finish()
 	if err != nil {
@@ -171,24 +167,11 @@ func (k *worker) lookup(n *node, h *dirHandle, name []byte, r *rec) error {
 		return err
 	}
 	if r.typ == tree.Symlink && k.follows(rn) {
-		link := *r
-		if err := k.stat(h, name, true, r); err != nil {
-			*r = link // what leads nowhere is stored as a link
-			if class := ErrClass(err); class != tree.ErrVanished && class != tree.ErrChanged {
-				return err
-			}
-			return nil
+		if ok, err := k.follow(h, name, r); !ok {
+			return err
 		}
-		r.flags |= recFollowed
 	}
-	switch {
-	case rn != nil:
-	case r.typ != listed && k.leftOut(n, name, r.typ), // the listing did not tell the type, or not of what a link points to
-		r.typ == tree.File && k.s.filter.larger > 0 && r.size > k.s.filter.larger:
-		r.flags |= recSkip
-		return nil
-	}
-	if k.s.skips(r.dev, r.ino) {
+	if rn == nil && k.leftOutAfterAll(n, name, listed, r) || k.s.skips(r.dev, r.ino) {
 		r.flags |= recSkip
 		return nil
 	}
@@ -198,17 +181,38 @@ func (k *worker) lookup(n *node, h *dirHandle, name []byte, r *rec) error {
 	return k.place(n, name, rn, r)
 }
 
+// follow makes r the record of what a symbolic link points to. It is not ok if the link stays a link: with an error,
+// or without one where it leads nowhere.
+func (k *worker) follow(h *dirHandle, name []byte, r *rec) (ok bool, err error) {
+	link := *r
+	if err := k.stat(h, name, true, r); err != nil {
+		*r = link // what leads nowhere is stored as a link
+		if class := ErrClass(err); class != tree.ErrVanished && class != tree.ErrChanged {
+			return false, err
+		}
+		return false, nil
+	}
+	r.flags |= recFollowed
+	return true, nil
+}
+
+// leftOutAfterAll says whether an entry is left out for what only its record tells: its type, if the listing did not
+// tell it or not that of what a link points to, and its size.
+func (k *worker) leftOutAfterAll(n *node, name []byte, listed tree.Type, r *rec) bool {
+	if r.typ != listed && k.leftOut(n, name, r.typ) {
+		return true
+	}
+	return r.typ == tree.File && k.s.filter.larger > 0 && r.size > k.s.filter.larger
+}
+
 // place decides what becomes of a directory, or of a mount point, once it was looked up.
 func (k *worker) place(n *node, name []byte, rn *rootNode, r *rec) error {
-	outside := k.s.filter.oneFS && rn == nil && r.dev != n.dev && !k.s.onRootDevice(r.dev)
+	outside := k.outside(n, rn, r)
 	if r.typ != tree.Dir {
 		if outside && r.flags&recMount != 0 {
 			r.flags |= recSkip
 		}
-		if rn != nil && len(rn.children) > 0 {
-			return &classError{tree.ErrVanished, fmt.Errorf("not a directory, but %q was to be read below it", rn.children[0].name)}
-		}
-		return nil
+		return rn.leaf()
 	}
 	if rn != nil && !rn.root && (n.flags&recImplied != 0 || r.flags&recFollowed != 0 || n.only != nil) {
 		r.flags |= recImplied
@@ -223,6 +227,11 @@ func (k *worker) place(n *node, name []byte, rn *rootNode, r *rec) error {
 		r.flags |= recDescend
 	}
 	return nil
+}
+
+// outside says whether an entry stands on a file system that is not to be entered.
+func (k *worker) outside(n *node, rn *rootNode, r *rec) bool {
+	return k.s.filter.oneFS && rn == nil && r.dev != n.dev && !k.s.onRootDevice(r.dev)
 }
 
 // leadsBack reports whether a directory that was reached through a link is one of those above it.

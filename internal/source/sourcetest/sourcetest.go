@@ -273,7 +273,7 @@ func testCancel(t *testing.T, fx Fixture) {
 }
 
 func testBreak(t *testing.T, fx Fixture) {
-	for range fx.Source.Entries(t.Context()) {
+	for range fx.Source.Entries(t.Context()) { //nolint:errcheck // it stops before an error could matter
 		break
 	}
 }

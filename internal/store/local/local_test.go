@@ -222,7 +222,7 @@ func TestAFolderThatIsGoneOrReplacedIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // it is gone
+	defer s.Close() // it is gone
 	if err := os.Rename(dir, dir+".moved"); err != nil {
 		t.Fatal(err)
 	}

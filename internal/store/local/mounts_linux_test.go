@@ -38,7 +38,7 @@ func needFUSE(t *testing.T) {
 	if err != nil {
 		t.Skip("needs FUSE (/dev/fuse and fusermount3)")
 	}
-	f.Close() //nolint:errcheck,gosec // it was only looked for
+	f.Close() // it was only looked for
 	tool(t, "fuse3", "fusermount3")
 }
 
@@ -107,7 +107,7 @@ func sshd(t *testing.T) (port, key string) {
 		t.Fatal(err)
 	}
 	_, port, _ = net.SplitHostPort(l.Addr().String())
-	l.Close() //nolint:errcheck,gosec // only its number is wanted
+	l.Close() // only its number is wanted
 	if os.Geteuid() == 0 {
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
@@ -274,7 +274,7 @@ func TestAReadOnlyRepositoryIsReadAndDeniesTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // nothing was written
+	defer s.Close() // nothing was written
 	if got, err := store.ReadAll(t.Context(), s, "data/a", 100); string(got) != "a" {
 		t.Errorf("get = %q, %v", got, err)
 	}
