@@ -65,6 +65,8 @@ Files that cannot be read are named, and the exit code is then 3.`,
 	backupRunFlags(cmd.Flags(), &f)
 	choices(cmd, "follow-symlinks", "never", "roots", "all")
 	choices(cmd, "compression", "auto", "fast", "default", "max", "none")
+	a.completeFlag(cmd, "tag", tagProposals)
+	a.completeFlag(cmd, "host", hostProposals)
 	return cmd
 }
 

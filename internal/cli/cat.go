@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,8 @@ func (a *app) catCommand() *cobra.Command {
 output, one after another.`,
 		Example: example(`nacre cat "latest:$HOME/Documents/letter.txt"`, `nacre cat "latest~1:$HOME/Documents/letter.txt" > old-letter.txt`),
 		Args:    between(1, -1, "SNAPSHOT:PATH"),
+
+		ValidArgsFunction: a.completeSnapshots(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(cmd.Context(), func(_ *vault, w *view.View) error {
 				var total int64

@@ -21,7 +21,8 @@ func (a *app) completionCommand() *cobra.Command {
 		Use:     "completion SHELL",
 		Short:   "Print a completion script for bash, zsh, fish or powershell",
 		GroupID: groupOther,
-		Long: `Print the script that lets a shell complete nacre's commands and flags.
+		Long: `Print the script that lets a shell complete nacre's commands and flags, and
+snapshots, names, tags and hosts where the repository opens without a question.
 
   bash:        source <(nacre completion bash)
   zsh:         nacre completion zsh > "${fpath[1]}/_nacre"

@@ -27,8 +27,9 @@ func (a *app) diffCommand() *cobra.Command {
 It ends with exit code 4 if there are differences. With paths, only what is at
 or below one of them counts. SNAPSHOT:PATH is another way to write that; the
 path is the same in both.`,
-		Example: example(`nacre diff latest~1 latest`, `nacre diff --metadata latest~1 latest "$HOME/Documents"`),
-		Args:    between(2, -1, "two snapshots"),
+		Example:           example(`nacre diff latest~1 latest`, `nacre diff --metadata latest~1 latest "$HOME/Documents"`),
+		Args:              between(2, -1, "two snapshots"),
+		ValidArgsFunction: a.completeSnapshots(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(cmd.Context(), func(_ *vault, w *view.View) error { return a.runDiff(cmd.Context(), w, args, metadata) })
 		},

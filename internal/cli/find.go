@@ -42,6 +42,9 @@ directories.`,
 	fl.StringVar(&f.tag, "tag", "", "only in snapshots with `TAG`")
 	fl.StringVar(&f.name, "name", "", "only in snapshots whose name is `NAME`")
 	fl.IntVar(&f.last, "last", 0, "only in the last `N` snapshots")
+	a.completeFlag(cmd, "host", hostProposals)
+	a.completeFlag(cmd, "tag", tagProposals)
+	a.completeFlag(cmd, "name", nameProposals)
 	return cmd
 }
 

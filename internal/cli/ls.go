@@ -28,6 +28,8 @@ func (a *app) lsCommand() *cobra.Command {
 directory.`,
 		Example: example(`nacre ls latest`, `nacre ls -l "latest:$HOME/Documents"`),
 		Args:    exactly(1, snapshotArgument),
+
+		ValidArgsFunction: a.completeSnapshots(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(cmd.Context(), func(_ *vault, w *view.View) error { return a.runLs(cmd.Context(), w, args[0], f) })
 		},

@@ -45,8 +45,9 @@ Nothing outside DIR is ever touched. What exists is left alone unless
 restored on request only.`,
 		Example: example(`nacre restore latest --target "$HOME/restored"`,
 			`nacre restore "latest:$HOME/Documents" --target "$HOME/again" --include "*.txt"`),
-		Args: exactly(1, snapshotArgument),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runRestore(cmd.Context(), &f, args[0]) },
+		Args:              exactly(1, snapshotArgument),
+		ValidArgsFunction: a.completeSnapshots(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runRestore(cmd.Context(), &f, args[0]) },
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.target, "target", "t", "", "restore into `DIR`")

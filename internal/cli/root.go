@@ -115,6 +115,9 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 
 // prepare applies the environment to the flags and sets up the output; it runs before every command.
 func (a *app) prepare(cmd *cobra.Command) error {
+	if cmd.Name() == cobra.ShellCompRequestCmd { // the flags of the command that is completed are not read yet: propose does this
+		return nil
+	}
 	if err := a.applyEnvironment(cmd.Flags()); err != nil {
 		return err
 	}

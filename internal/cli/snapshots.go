@@ -40,6 +40,9 @@ and so on; help snapshot-names tells the other ways.`,
 	fl.StringVar(&f.name, "name", "", "only those whose name is `NAME`")
 	fl.StringVar(&f.path, "path", "", "only those of `PATH`")
 	fl.IntVar(&f.last, "last", 0, "only the last `N`")
+	a.completeFlag(cmd, "host", hostProposals)
+	a.completeFlag(cmd, "tag", tagProposals)
+	a.completeFlag(cmd, "name", nameProposals)
 	return cmd
 }
 

@@ -55,6 +55,8 @@ The environment variables
   NACRE_KEYFILE            a keyfile, as --keyfile
   NACRE_AGE_IDENTITY       a file of age identities, as --age-identity
   NACRE_CACHE_DIR          where caches are kept, as --cache-dir
+  NACRE_COMPLETION_TIME    how long a shell that completes a snapshot, a tag
+                           or a host waits for the repository (2s)
   NACRE_...                any other flag: --some-flag is NACRE_SOME_FLAG
 
   CREDENTIALS_DIRECTORY    systemd's: the files nacre-password, nacre-keyfile
