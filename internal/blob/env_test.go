@@ -17,6 +17,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/vaulttest"
 )
 
 // plain hides the extras of a store, but for its creating of absent objects: packs are gathered in memory.
@@ -43,22 +44,14 @@ type env struct {
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	s := mem.New()
-	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, Clock: hasty{}, StateDir: t.TempDir(), Label: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r := vaulttest.New(t, hasty{})
 	return &env{mem: s, repo: r}
 }
 
 // through opens the repository through another store.
 func (e *env) through(t testing.TB, s store.Store) *env {
 	t.Helper()
-	r, err := repo.Open(context.Background(), repo.OpenOptions{Store: s, Clock: hasty{}, StateDir: t.TempDir(), Label: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &env{mem: e.mem, repo: r}
+	return &env{mem: e.mem, repo: vaulttest.Open(t, s, hasty{}, nil)}
 }
 
 // run is a session with what writes into it.

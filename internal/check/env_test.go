@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -19,16 +18,11 @@ import (
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/vaulttest"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// steady is a clock that does not wait.
-type steady struct{}
-
-func (steady) Now() time.Time                                   { return time.Unix(1_800_000_000, 0) }
-func (steady) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // env is a repository in memory.
 type env struct {
@@ -38,22 +32,14 @@ type env struct {
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	s := mem.New()
-	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, Clock: steady{}, StateDir: t.TempDir(), Label: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r := vaulttest.New(t, vaulttest.Clock{})
 	return &env{mem: s, repo: r}
 }
 
 // mustOpen opens the repository in a store, as a client without a memory.
 func mustOpen(t testing.TB, s store.Store, events event.Func) *repo.Repo {
 	t.Helper()
-	r, err := repo.Open(context.Background(), repo.OpenOptions{Store: s, Clock: steady{}, StateDir: t.TempDir(), Label: "test", Events: events})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return vaulttest.Open(t, s, vaulttest.Clock{}, events)
 }
 
 // run opens the repository in a store and checks it.

@@ -15,6 +15,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/vaulttest"
 )
 
 // env is a repository in memory and a cache folder.
@@ -26,11 +27,7 @@ type env struct {
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	s := mem.New()
-	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, StateDir: t.TempDir(), Label: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r := vaulttest.New(t, nil)
 	return &env{mem: s, repo: r, cache: t.TempDir()}
 }
 

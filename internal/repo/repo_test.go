@@ -2,7 +2,6 @@ package repo
 
 import (
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -13,20 +12,10 @@ import (
 	"github.com/nacre-backup/nacre/internal/event"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/store"
+	"github.com/nacre-backup/nacre/internal/testkit/chance"
 )
 
-type seeded struct {
-	mu  sync.Mutex
-	gen *rand.ChaCha8
-}
-
-func (s *seeded) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gen.Read(p)
-}
-
-func random(n byte) clock.Rand { return &seeded{gen: rand.NewChaCha8([32]byte{n})} }
+func random(n byte) clock.Rand { return chance.New([32]byte{n}) }
 
 // cheap makes password slots that cost nothing.
 var cheap = crypt.Argon2{Time: 1, Memory: 64, Threads: 1}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/nacre-backup/nacre/internal/blob"
@@ -17,21 +16,10 @@ import (
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/chance"
 	"github.com/nacre-backup/nacre/internal/tree"
 	"github.com/nacre-backup/nacre/internal/view"
 )
-
-// seeded is a source of random bytes that several goroutines may read.
-type seeded struct {
-	mu  sync.Mutex
-	gen *rand.ChaCha8
-}
-
-func (s *seeded) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gen.Read(p)
-}
 
 // object is one entry of a snapshot that is made for a test.
 type object struct {
@@ -55,7 +43,7 @@ func vault(t testing.TB, objects []object) *snapshot {
 	ctx := t.Context()
 	s := mem.New()
 	r, err := repo.Init(ctx, repo.InitOptions{
-		Store: s, Rand: &seeded{gen: rand.NewChaCha8([32]byte{7})}, Label: "test",
+		Store: s, Rand: chance.New([32]byte{7}), Label: "test",
 		Credential: repo.Credential{Keyfile: crypt.FormatKeyfile(crypt.Key{1, 2, 3}, id.Repository{})},
 	})
 	must(t, err)
@@ -179,7 +167,7 @@ func noise(seed byte, n int) []byte {
 func reopen(t testing.TB, s store.Store) *repo.Repo {
 	t.Helper()
 	r, err := repo.Open(t.Context(), repo.OpenOptions{
-		Store: s, Rand: &seeded{gen: rand.NewChaCha8([32]byte{8})},
+		Store: s, Rand: chance.New([32]byte{8}),
 		Credential: repo.Credential{Keyfile: crypt.FormatKeyfile(crypt.Key{1, 2, 3}, id.Repository{})},
 	})
 	must(t, err)

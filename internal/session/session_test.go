@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/store"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/chance"
 )
 
 // fakeClock never waits.
@@ -43,19 +43,7 @@ func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
 
 func newClock() clock.Clock { return &fakeClock{now: time.Unix(1_700_000_000, 0)} }
 
-// seeded is a source of random bytes that several goroutines may read.
-type seeded struct {
-	mu  sync.Mutex
-	gen *rand.ChaCha8
-}
-
-func (s *seeded) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gen.Read(p)
-}
-
-func random(n byte) clock.Rand { return &seeded{gen: rand.NewChaCha8([32]byte{n})} }
+func random(n byte) clock.Rand { return chance.New([32]byte{n}) }
 
 var drawn atomic.Uint64
 
@@ -63,7 +51,7 @@ var drawn atomic.Uint64
 func fresh() clock.Rand {
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[8:], drawn.Add(1))
-	return &seeded{gen: rand.NewChaCha8(seed)}
+	return chance.New(seed)
 }
 
 // keyfile is the text of a key that opens the test repositories without the cost of a password.

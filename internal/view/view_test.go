@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,18 +23,11 @@ import (
 	"github.com/nacre-backup/nacre/internal/repo"
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store/mem"
+	"github.com/nacre-backup/nacre/internal/testkit/vaulttest"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// fixed is a clock that stands in a zone of its own.
-type fixed struct{}
-
-func (fixed) Now() time.Time {
-	return time.Date(2026, 11, 28, 12, 0, 0, 0, time.FixedZone("test", 2*3600))
-}
-func (fixed) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 type env struct {
 	mem  *mem.Store
@@ -44,11 +36,7 @@ type env struct {
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	s := mem.New()
-	r, err := repo.Init(context.Background(), repo.InitOptions{Store: s, NoEncryption: true, Clock: fixed{}, StateDir: t.TempDir(), Label: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r := vaulttest.New(t, vaulttest.Clock{})
 	return &env{mem: s, repo: r}
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 const kernelArchive = "/usr/src/linux-source-6.1.tar.xz"
@@ -58,7 +60,7 @@ func TestCorpusKernelTree(t *testing.T) {
 	src := b.path("src")
 	must(t, os.Mkdir(src, 0o755))
 	tool(t, src, "tar", "xf", kernelArchive)
-	settle()
+	program.Settle()
 	s := b.backup(t, src)
 	if s.Stats.Files < 70_000 || s.Stats.Failed != 0 {
 		t.Errorf("summary %+v", s)

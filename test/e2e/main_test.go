@@ -11,14 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
-)
 
-// binary is the program under test.
-var binary string
+	"github.com/nacre-backup/nacre/internal/testkit/program"
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -31,24 +29,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	dir, err := os.MkdirTemp("", "nacre-e2e-*")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "nacre")
-	if runtime.GOOS == "windows" {
-		binary += ".exe"
-	}
-	build := exec.Command("go", "build", "-o", binary, "./cmd/nacre")
-	build.Dir = filepath.Join("..", "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	return program.Main(m)
 }
 
 // box is a place of its own for one test: a home, a repository, sources and targets.
@@ -60,12 +41,7 @@ type box struct {
 func newBox(t *testing.T) *box {
 	t.Helper()
 	b := &box{dir: t.TempDir()}
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "NACRE_") && !strings.HasPrefix(e, "XDG_") && !strings.HasPrefix(e, "HOME=") {
-			b.env = append(b.env, e)
-		}
-	}
-	b.env = append(b.env, "HOME="+b.path("home"), "NACRE_REPOSITORY="+b.path("repo"), "NACRE_PASSWORD=a long password")
+	b.env = program.Env("HOME="+b.path("home"), "NACRE_REPOSITORY="+b.path("repo"), "NACRE_PASSWORD=a long password")
 	if err := os.Mkdir(b.path("home"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +61,7 @@ type result struct {
 // try runs the program.
 func (b *box) try(t *testing.T, args ...string) result {
 	t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(program.Path(), args...)
 	cmd.Env, cmd.Dir = b.env, b.dir
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -135,10 +111,6 @@ func (b *box) backup(t *testing.T, args ...string) summary {
 	}
 	return s
 }
-
-// settle waits until what was just made is old enough to be believed unchanged (a backup does not trust changes of the
-// last two seconds before it).
-func settle() { time.Sleep(2500 * time.Millisecond) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 var root = os.Geteuid() == 0
@@ -230,7 +232,7 @@ func TestADirectoryOfAHundredThousandEntriesComesBack(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", i*2_654_435_761)), content, 0o644))
 	}
 	must(t, unix.Setxattr(dir, "user.x", []byte("y"), 0))
-	settle()
+	program.Settle()
 	s := b.backup(t, b.path("src"))
 	if s.Stats.Files != 100_000 || s.Stats.Failed != 0 {
 		t.Errorf("summary %+v", s)
@@ -261,7 +263,7 @@ func TestAnUnchangedBackupWritesNothing(t *testing.T) {
 	must(t, os.Mkdir(src, 0o755))
 	special(t, src)
 	must(t, os.Chmod(filepath.Join(src, "no rights"), 0o400))
-	settle()
+	program.Settle()
 	b.backup(t, src)
 	unchanged(t, b, src)
 }
@@ -276,7 +278,7 @@ func TestAMovedDirectoryIsNotReadAgain(t *testing.T) {
 		}
 		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), bytes.Repeat(fmt.Append(nil, i, " "), 50), 0o644))
 	}
-	settle()
+	program.Settle()
 	b.backup(t, b.path("src"))
 	must(t, os.MkdirAll(b.path("src", "new"), 0o755))
 	must(t, os.Rename(b.path("src", "old"), b.path("src", "new", "place")))

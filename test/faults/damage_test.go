@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 // manifold makes a repository with an object of each class: two key slots, three generations of the keyring, three
@@ -312,7 +314,7 @@ func TestLosingEveryLocalFileAndIndexLosesNothing(t *testing.T) {
 	must(t, os.Mkdir(src, 0o755))
 	scatter(t, src, 1, 200, 1, 30_000)
 	put(t, filepath.Join(src, "large"), 2, 3<<20)
-	settle()
+	program.Settle()
 	last := b.backup(t, src)
 	for _, lose := range []string{"everything", "cache", "state", "index"} {
 		if lose == "cache" || lose == "everything" {

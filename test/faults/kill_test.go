@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nacre-backup/nacre/internal/id"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 const (
@@ -57,7 +59,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	scatter(t, b.path("stage", "part2"), 4, 60, 600_000, largest)
 	scatter(t, b.path("stage", "part2", "d000"), 5, 600, 1, 50_000)
 	scatter(t, b.path("stage", "part3"), 6, 1500, 1, 100_000)
-	settle()
+	program.Settle()
 	for round := 0; k.kills < wantedKills; round++ {
 		k.newRepository(t, round)
 		for _, p := range parts {

@@ -9,38 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
-// program is the program under test.
-var program string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "nacre-faults-*")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "nacre")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	build := exec.Command("go", "build", "-o", program, "./cmd/nacre")
-	build.Dir = filepath.Join("..", "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
 
 // box is a place of its own for one test: homes, a repository, sources and targets. Its repository opens with a
 // generated key, so that no run spends its time on a password.
@@ -68,17 +45,7 @@ func initialised(t *testing.T) *box {
 
 func (b *box) path(elem ...string) string { return filepath.Join(append([]string{b.dir}, elem...)...) }
 
-// env is the environment of whoever runs the tests without what steers nacre.
-func (b *box) env() []string {
-	var env []string
-	for _, e := range os.Environ() {
-		name, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "NACRE_") && !strings.HasPrefix(name, "XDG_") && name != "HOME" && name != "CREDENTIALS_DIRECTORY" {
-			env = append(env, e)
-		}
-	}
-	return append(env, "HOME="+b.home, "NACRE_REPOSITORY="+b.repo)
-}
+func (b *box) env() []string { return program.Env("HOME="+b.home, "NACRE_REPOSITORY="+b.repo) }
 
 // result is how a run ended.
 type result struct {
@@ -110,7 +77,7 @@ const limit = 5 * time.Minute
 // start starts the program.
 func (b *box) start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, args...), begin: time.Now(), ended: make(chan struct{})}
+	p := &process{cmd: exec.Command(program.Path(), args...), begin: time.Now(), ended: make(chan struct{})}
 	p.cmd.Env, p.cmd.Dir = b.env(), b.dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	must(t, p.cmd.Start())

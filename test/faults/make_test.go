@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // noise is a stream of bytes that do not compress, the same for the same seed.
@@ -51,7 +50,3 @@ func words(t testing.TB, path string, seed uint64, n int) {
 	}
 	must(t, os.WriteFile(path, text[:n], 0o644))
 }
-
-// settle waits until what was just made is old enough to be believed unchanged: a backup does not trust changes of the
-// last two seconds before it.
-func settle() { time.Sleep(2500 * time.Millisecond) }

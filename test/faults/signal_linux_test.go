@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 // TestASignalSavesWhatIsDone sends the signals in the middle of the work.
@@ -18,7 +20,7 @@ func TestASignalSavesWhatIsDone(t *testing.T) {
 	must(t, os.Mkdir(b.path("src"), 0o755))
 	words(t, b.path("src", "a"), 1, 8<<20)
 	words(t, b.path("src", "b"), 2, 80<<20)
-	settle()
+	program.Settle()
 	last := ""
 	for _, s := range []struct {
 		signal syscall.Signal

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 // TestOneFileAmongManyWritesLittle rewrites one file of 20,000.
@@ -22,12 +24,12 @@ func TestOneFileAmongManyWritesLittle(t *testing.T) {
 		}
 		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%05d", i)), fmt.Appendf(nil, "%d %x\n", i, i*i*i), 0o644))
 	}
-	settle()
+	program.Settle()
 	first := b.backup(t, src)
 	if first.Stats.Files != files {
 		t.Fatalf("%+v", first)
 	}
-	settle() // what the first backup could not believe yet is settled now
+	program.Settle() // what the first backup could not believe yet is settled now
 	b.backup(t, src)
 	before := b.objects(t)
 	path := filepath.Join(src, "d05", "e5", "f00005")
@@ -136,7 +138,7 @@ func TestTheSameFolderTwiceAtOnce(t *testing.T) {
 	must(t, os.Mkdir(src, 0o755))
 	scatter(t, src, 1, 300, 1, 60_000)
 	put(t, filepath.Join(src, "large"), 2, 80<<20)
-	settle()
+	program.Settle()
 	other := b.machine(t, "other")
 	for _, pair := range [][2]*box{{b, b}, {b, other}} {
 		var p [2]*process

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 // mounted mounts a file system of so many bytes in memory at dir, for the time of the test.
@@ -48,7 +50,7 @@ func TestFullRepositoryLosesNothing(t *testing.T) {
 	must(t, os.Mkdir(b.path("src"), 0o755))
 	scatter(t, b.path("src"), 2, 300, 1, 60_000)
 	put(t, b.path("src", "z"), 3, 80<<20)
-	settle() // what is to be resumed must be older than the run, or all of it is read again
+	program.Settle() // what is to be resumed must be older than the run, or all of it is read again
 	full := 0
 	used := func() (n int64) {
 		for _, size := range b.objects(t) {

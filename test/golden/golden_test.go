@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nacre-backup/nacre/internal/cli"
+	"github.com/nacre-backup/nacre/internal/testkit/program"
 )
 
 var rewrite = flag.Bool("update", false, "write the golden repositories anew")
@@ -45,13 +46,7 @@ func run(t *testing.T, name string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "NACRE_") && !strings.HasPrefix(v, "XDG_") && !strings.HasPrefix(v, "HOME=") {
-			env = append(env, v)
-		}
-	}
-	cmd.Env = append(env, asProgram+"=1", "HOME="+t.TempDir())
+	cmd.Env = program.Env(asProgram+"=1", "HOME="+t.TempDir())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
