@@ -92,7 +92,7 @@ func TestAReaderPinsWhatItReadsAndLeavesNothingBehind(t *testing.T) {
 				return nil
 			})
 			cancel()
-			if want := map[string]error{"by an error": stop, "by a signal": context.Canceled}[end]; err != want {
+			if want := map[string]error{"by an error": stop, "by a signal": context.Canceled}[end]; !errors.Is(err, want) {
 				t.Errorf("it ends %s: error %v, want %v", end, err, want)
 			}
 			if after := ms.Names(""); !slices.Equal(after, before) {
