@@ -14,6 +14,7 @@ const (
 	Holes                         // stretches that were never written
 	ModTime                       // time of the last change of the content
 	Mode                          // permission and sticky bits
+	ReadOnly                      // whether nobody may write to a file
 	SetID                         // set-user-id and set-group-id bits of files
 	Owner                         // numeric owner and group
 	OwnerNames                    // names of owner and group
@@ -26,6 +27,7 @@ const (
 	ACLs                          // POSIX access control lists
 	Capabilities                  // file capabilities
 	Flags                         // inode flags: immutable, append only, no dump and the like
+	Hidden                        // Windows' attributes hidden and system
 	ProjectID                     // the quota project
 	AnyNames                      // names of any bytes
 	LongPaths                     // paths longer than the system's limit for one call
@@ -35,10 +37,10 @@ const (
 )
 
 var names = [count]string{
-	"content", "holes (sparse files)", "modification time", "mode", "set-id bits", "owner and group (numbers)",
-	"owner and group (names)", "hard links", "symbolic links", "FIFOs", "sockets", "devices", "extended attributes",
-	"POSIX ACLs", "file capabilities", "inode flags", "project id", "names of any bytes", "paths beyond PATH_MAX",
-	"change time", "birth time",
+	"content", "holes (sparse files)", "modification time", "mode", "write protection of files", "set-id bits",
+	"owner and group (numbers)", "owner and group (names)", "hard links", "symbolic links", "FIFOs", "sockets", "devices", "extended attributes",
+	"POSIX ACLs", "file capabilities", "inode flags", "hidden and system", "project id", "names of any bytes",
+	"paths beyond PATH_MAX", "change time", "birth time",
 }
 
 func (a Attribute) String() string { return names[a] }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -62,14 +63,24 @@ func (a *app) findPath(w *view.View, arg string) (s *session.Snapshot, path []by
 	return nil, nil, false, err
 }
 
-// treePath turns a path that a user wrote into one of the tree: no slash at its ends, no "." and no "..".
+// treePath turns a path that a user wrote into one of the tree: no slash at its ends, no "." and no "..". On Windows
+// the volume is the first component, with a drive's letter in upper case, as a backup stores it.
 func treePath(s string) ([]byte, error) {
-	for _, c := range strings.Split(s, "/") {
+	volume := filepath.VolumeName(s)
+	rest := filepath.ToSlash(s[len(volume):])
+	for _, c := range strings.Split(rest, "/") {
 		if c == ".." {
 			return nil, errs.New(errs.Usage, "path %q: write it without \"..\"", s)
 		}
 	}
-	return []byte(strings.TrimPrefix(path.Clean("/"+s), "/")), nil
+	rest = path.Clean("/" + rest)
+	if volume == "" {
+		return []byte(rest[1:]), nil
+	}
+	if len(volume) == 2 {
+		volume = strings.ToUpper(volume)
+	}
+	return []byte(strings.TrimSuffix(filepath.FromSlash(volume)+rest, "/")), nil
 }
 
 // shown writes a path of the tree as the user knows it.

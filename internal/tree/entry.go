@@ -103,7 +103,7 @@ type Entry struct {
 	Link  id.Link // the hard-link group, zero where Nlink is below 2
 
 	Xattrs    []Xattr // ascending by name
-	FSFlags   uint32  // FS_IOC_GETFLAGS, st_flags
+	FSFlags   uint32  // FlagImmutable and the like
 	ProjectID uint32
 
 	Inode uint64 // 0 where unknown or not to be trusted

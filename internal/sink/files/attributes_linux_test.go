@@ -47,6 +47,18 @@ func TestSetIDBitsAreRestoredOnRequest(t *testing.T) {
 	}
 }
 
+func TestWhatOnlyWindowsHasIsCountedAsLost(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), Options{})
+	e := sinktest.Entry("f", tree.File)
+	e.FSFlags = tree.FlagHidden
+	sinktest.Put(t, s, "", e, "x")
+	sinktest.Close(t, s)
+	if l := s.Losses(); len(l) != 1 || l[0].Attribute != attrs.Hidden {
+		t.Errorf("losses %+v", l)
+	}
+}
+
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	needsRoot(t)

@@ -6,7 +6,8 @@
 // target meanwhile. A name is one component: "", ".", "..", "/" and NUL are refused. On Linux every call works on a
 // directory handle that was opened with openat2 and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS,
 // or, where that is missing, component by component with O_NOFOLLOW. Other systems use os.Root. A symlink, or
-// anything else that is no directory, in the place of a directory is refused, never followed and never removed.
+// anything else that is no directory, in the place of a directory is refused, never followed and never removed. On
+// Windows names that it takes for other ones are refused too, and a drive or a share becomes a folder.
 //
 // A file is written under its final name in a folder where the name is free, else under a temporary name beside it
 // that is renamed over it. As long as it is not finished its mode is 01200, a sticky bit on a regular file that nobody
@@ -41,6 +42,7 @@ import (
 
 	"github.com/nacre-backup/nacre/internal/attrs"
 	"github.com/nacre-backup/nacre/internal/sink"
+	"github.com/nacre-backup/nacre/internal/tree"
 )
 
 // Overwrite says what becomes of an object that exists where an entry goes.
@@ -143,20 +145,27 @@ func (l *losses) list() []sink.Loss {
 // and the table in README.md is made from it.
 func Restored(goos string) attrs.Set {
 	if goos == "linux" {
-		// No system call sets the other two.
-		return attrs.Of(attrs.All()...) &^ attrs.Of(attrs.ChangeTime, attrs.BirthTime)
+		// No system call sets the times, and no file is hidden but by its name.
+		return attrs.Of(attrs.All()...) &^ attrs.Of(attrs.ChangeTime, attrs.BirthTime, attrs.Hidden)
 	}
 	return portableRestores(goos)
 }
 
 // portableRestores is what the sink on os.Root restores on a system.
 func portableRestores(goos string) attrs.Set {
-	set := attrs.Of(attrs.Content, attrs.ModTime, attrs.HardLinks, attrs.Symlinks)
-	if goos != "windows" { // where a file has holes only if it is declared sparse
-		set |= attrs.Of(attrs.Holes, attrs.Mode, attrs.SetID, attrs.Owner, attrs.OwnerNames, attrs.AnyNames)
+	set := attrs.Of(attrs.Content, attrs.ModTime, attrs.ReadOnly, attrs.HardLinks, attrs.Symlinks)
+	if goos == "windows" { // where a file has holes only if it is declared sparse
+		return set | attrs.Of(attrs.Hidden, attrs.BirthTime)
 	}
+	set |= attrs.Of(attrs.Holes, attrs.Mode, attrs.SetID, attrs.Owner, attrs.OwnerNames, attrs.AnyNames)
 	if goos == "darwin" || goos == "freebsd" {
 		set |= attrs.Of(attrs.Xattrs)
+	}
+	if goos == "freebsd" {
+		set |= attrs.Of(attrs.BirthTime)
+	}
+	if goos == "linux" || goos == "freebsd" {
+		set |= attrs.Of(attrs.FIFOs)
 	}
 	return set
 }
@@ -165,7 +174,11 @@ func portableRestores(goos string) attrs.Set {
 var (
 	errNotAsked  = errors.New("restored on request only")
 	errOwnerLost = errors.New("left out, since the owner could not be restored")
+	errNotHidden = errors.New("on Linux only a name hides a file")
 )
+
+// hiddenFlags are those of attrs.Hidden.
+const hiddenFlags = tree.FlagHidden | tree.FlagSystem
 
 func join(dir, name []byte) []byte {
 	if len(dir) == 0 {

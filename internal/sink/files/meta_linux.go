@@ -78,6 +78,9 @@ func (s *linux) setMeta(o object, dir []byte, e *tree.Entry, now have) error {
 	if e.ProjectID != 0 && !o.opath {
 		t.check(attrs.ProjectID, "project id", o.setProject(e.ProjectID))
 	}
+	if e.FSFlags&hiddenFlags != 0 {
+		s.losses.add(attrs.Hidden, dir, e.Name, errNotHidden)
+	}
 	if f := e.FSFlags & setFlags &^ lateFlags; f != 0 && !o.opath {
 		t.check(attrs.Flags, "inode flags", o.addFlags(f))
 	}

@@ -69,6 +69,24 @@ func windowsName(name []byte) error {
 	return nil
 }
 
+// withoutVolume returns a path, of which the first component may be a volume of Windows, as Windows can have it below a
+// folder: C:/a as C/a, and \\server\share/a as server-share/a.
+func withoutVolume(path []byte) []byte {
+	volume, rest, _ := bytes.Cut(path, []byte("/"))
+	switch {
+	case len(volume) == 2 && volume[1] == ':':
+		volume = volume[:1]
+	case bytes.HasPrefix(volume, []byte(`\\`)):
+		volume = bytes.ReplaceAll(volume[2:], []byte(`\`), []byte("-"))
+	default:
+		return path
+	}
+	if len(rest) == 0 {
+		return volume
+	}
+	return join(volume, rest)
+}
+
 // kind gives a system's error the kind that callers tell apart.
 func kind(err error) error {
 	switch {

@@ -24,6 +24,18 @@ func TestNamesThatWindowsTakesForOthersAreRefused(t *testing.T) {
 	}
 }
 
+func TestVolumesBecomeFolders(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"C:": "C", "c:/a/b:": "c/a/b:", `\\server\share`: "server-share", `\\server\share/a`: "server-share/a", "a/C:": "a/C:",
+		"": "", "ab:": "ab:", "home/u": "home/u",
+	} {
+		if got := string(withoutVolume([]byte(path))); got != want {
+			t.Errorf("%s becomes %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestOverwriteRulesHaveNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]Overwrite{"never": Never, "if-changed": IfChanged, "always": Always} {

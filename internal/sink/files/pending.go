@@ -128,8 +128,9 @@ func (r *record) append(b []byte) []byte {
 	str([]byte(e.User))
 	str([]byte(e.Group))
 	b = binary.AppendVarint(b, e.ModTime.Sec)
+	b = binary.AppendVarint(b, e.BirthTime.Sec)
 	for _, v := range []uint64{
-		uint64(e.ModTime.Nsec), uint64(e.Type), uint64(e.Mode), uint64(e.UID), uint64(e.GID), uint64(e.FSFlags),
+		uint64(e.ModTime.Nsec), uint64(e.BirthTime.Nsec), uint64(e.Type), uint64(e.Mode), uint64(e.UID), uint64(e.GID), uint64(e.FSFlags),
 		uint64(e.ProjectID), uint64(e.Flags), r.dev, r.ino, uint64(len(e.Xattrs)),
 	} {
 		num(v)
@@ -168,12 +169,14 @@ func (r *record) decode(b []byte) error {
 	r.made = num() == 1
 	r.dir, e.Name = str(), str()
 	e.User, e.Group = string(str()), string(str())
-	sec, n := binary.Varint(b)
-	if n <= 0 {
-		return errRecord
+	for _, sec := range []*int64{&e.ModTime.Sec, &e.BirthTime.Sec} {
+		v, n := binary.Varint(b)
+		if n <= 0 {
+			return errRecord
+		}
+		*sec, b = v, b[n:]
 	}
-	b = b[n:]
-	e.ModTime = tree.Time{Sec: sec, Nsec: uint32(num())}
+	e.ModTime.Nsec, e.BirthTime.Nsec = uint32(num()), uint32(num())
 	e.Type, e.Mode = tree.Type(num()), uint32(num())
 	e.UID, e.GID = uint32(num()), uint32(num())
 	e.FSFlags, e.ProjectID = uint32(num()), uint32(num())

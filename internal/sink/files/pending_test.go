@@ -26,6 +26,7 @@ func TestPendingIsAStack(t *testing.T) {
 				r := record{dir: []byte(fmt.Sprint("dir", i)), made: i%2 == 0, dev: 1 << 63, ino: uint64(i), entry: tree.Entry{
 					Name: []byte(fmt.Sprint(i)), Type: tree.Dir, Mode: uint32(i), UID: 1 << 31, GID: uint32(i), User: "u",
 					Group: "g", ModTime: tree.Time{Sec: int64(i) - 30, Nsec: 999_999_999}, FSFlags: 1 << 30,
+					BirthTime: tree.Time{Sec: -int64(i), Nsec: 1},
 					ProjectID: uint32(i), Flags: tree.Implied,
 				}}
 				for x := range i % 3 {

@@ -47,6 +47,7 @@ func (s *portable) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.F
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	dir, e = s.place(dir, e)
 	if len(e.Name) == 0 && len(dir) == 0 && e.Type == tree.Dir {
 		if e.Flags&tree.Implied != 0 {
 			return nil, nil
@@ -70,11 +71,13 @@ func (s *portable) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.F
 		return f, nil
 	case tree.Dir:
 		err = s.mkdir(d, dir, e)
-	case tree.Symlink:
-		err = s.symlink(d, dir, e)
 	default:
-		s.notHere(dir, e)
-		err = sink.ErrSkipped
+		if _, can := s.makes(e.Type); can {
+			err = s.node(d, dir, e)
+		} else {
+			s.notHere(dir, e)
+			err = sink.ErrSkipped
+		}
 	}
 	s.dirs.put(d)
 	return nil, err
@@ -85,13 +88,14 @@ func (s *portable) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	dir, e = s.place(dir, e)
 	if len(e.Name) == 0 && len(dir) == 0 && e.Type == tree.Dir {
 		return nil
 	}
 	if err := s.checkName(e.Name); err != nil {
 		return err
 	}
-	if e.Type != tree.Dir && e.Type != tree.File && e.Type != tree.Symlink {
+	if _, can := s.makes(e.Type); !can && e.Type != tree.Dir && e.Type != tree.File {
 		s.notHere(dir, e) // whoever asks does not go on to Begin
 		return sink.ErrSkipped
 	}
@@ -119,17 +123,27 @@ func (s *portable) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 
 // notHere counts an object of a type that this system cannot make.
 func (s *portable) notHere(dir []byte, e *tree.Entry) {
-	a := attrs.Devices
-	switch e.Type {
-	case tree.FIFO:
-		a = attrs.FIFOs
-	case tree.Socket:
-		a = attrs.Sockets
-	}
+	a, _ := s.makes(e.Type)
 	s.losses.add(a, dir, e.Name, errNotHere)
 }
 
 var errNotHere = errs.New(errs.Unsupported, "not restored on %s", runtime.GOOS)
+
+// place returns where an entry goes: on Windows a volume becomes a folder.
+func (s *portable) place(dir []byte, e *tree.Entry) ([]byte, *tree.Entry) {
+	if runtime.GOOS != "windows" {
+		return dir, e
+	}
+	if len(dir) > 0 {
+		return withoutVolume(dir), e
+	}
+	if name := withoutVolume(e.Name); len(name) != len(e.Name) {
+		placed := *e
+		placed.Name = name
+		return dir, &placed
+	}
+	return dir, e
+}
 
 func (s *portable) checkName(name []byte) error {
 	if err := checkName(name); err != nil {
@@ -229,11 +243,28 @@ func (s *portable) into(d *rootHandle, temp, name string, free bool) error {
 		if _, err := d.root.Lstat(name); err == nil {
 			return errNamesCollide(name)
 		}
+	} else if err := giveWay(d.root, name); err != nil {
+		return err
 	}
 	return d.root.Rename(temp, name)
 }
 
-func (s *portable) symlink(d *rootHandle, dir []byte, e *tree.Entry) error {
+// makes tells whether objects of a type that is neither directory nor file can be made here, and what is lost if not.
+func (s *portable) makes(t tree.Type) (attrs.Attribute, bool) {
+	a := attrs.Devices
+	switch t {
+	case tree.Symlink:
+		a = attrs.Symlinks
+	case tree.FIFO:
+		a = attrs.FIFOs
+	case tree.Socket:
+		a = attrs.Sockets
+	}
+	return a, s.has.Has(a)
+}
+
+// node makes a symlink or a FIFO.
+func (s *portable) node(d *rootHandle, dir []byte, e *tree.Entry) error {
 	free, err := s.replace(d, e)
 	if errors.Is(err, sink.ErrSkipped) {
 		return err
@@ -244,22 +275,44 @@ func (s *portable) symlink(d *rootHandle, dir []byte, e *tree.Entry) error {
 		if !free {
 			at = s.tempName()
 		}
-		err = d.root.Symlink(string(e.Target), at)
+		if e.Type == tree.Symlink {
+			err = d.root.Symlink(string(e.Target), at)
+		} else {
+			err = makeFIFO(d.root, at)
+		}
 	}
 	if err != nil {
-		return failed("make a symlink", dir, e.Name, err)
+		return failed("make "+nodeNames[e.Type], dir, e.Name, err)
 	}
+	meta := s.nodeMeta(d, at, dir, e)
+	if at != name {
+		err := giveWay(d.root, name)
+		if err == nil {
+			err = d.root.Rename(at, name)
+		}
+		if err != nil {
+			return errors.Join(failed("replace", dir, e.Name, err), d.root.Remove(at))
+		}
+	}
+	return meta
+}
+
+var nodeNames = map[tree.Type]string{tree.Symlink: "a symlink", tree.FIFO: "a FIFO"}
+
+// nodeMeta sets the metadata of what cannot be opened.
+func (s *portable) nodeMeta(d *rootHandle, at string, dir []byte, e *tree.Entry) error {
 	if uid, gid := s.owners.of(e); s.has.Has(attrs.Owner) && (int(uid) != os.Geteuid() || int(gid) != os.Getegid()) {
 		if err := d.root.Lchown(at, int(uid), int(gid)); err != nil {
 			s.losses.add(attrs.Owner, dir, e.Name, err)
 		}
 	}
-	s.losses.add(attrs.ModTime, dir, e.Name, fmt.Errorf("times of symlinks: %w", errNotHere))
 	s.others(nil, dir, e)
-	if at != name {
-		if err := d.root.Rename(at, name); err != nil {
-			return errors.Join(failed("replace", dir, e.Name, err), d.root.Remove(at))
-		}
+	if e.Type == tree.Symlink {
+		s.losses.add(attrs.ModTime, dir, e.Name, fmt.Errorf("times of symlinks: %w", errNotHere))
+		return nil
+	}
+	if err := errors.Join(setTimes(d.root, nil, at, e), d.root.Chmod(at, fs.FileMode(e.Mode&0o777))); err != nil {
+		return failed("set metadata of", dir, e.Name, err)
 	}
 	return nil
 }
@@ -284,7 +337,9 @@ func (s *portable) others(f *os.File, dir []byte, e *tree.Entry) {
 			s.losses.add(a, dir, e.Name, err)
 		}
 	}
-	if e.FSFlags != 0 {
+	if f := e.FSFlags &^ knownFlags; f&hiddenFlags != 0 {
+		s.losses.add(attrs.Hidden, dir, e.Name, errNotHere)
+	} else if f != 0 {
 		s.losses.add(attrs.Flags, dir, e.Name, errNotHere)
 	}
 	if e.ProjectID != 0 {
@@ -317,8 +372,7 @@ func (s *portable) setMeta(d *rootHandle, f *os.File, name string, dir []byte, e
 		}
 	}
 	if e.Flags&tree.Implied == 0 {
-		mtime := time.Unix(e.ModTime.Sec, int64(e.ModTime.Nsec))
-		all = append(all, d.root.Chtimes(name, time.Time{}, mtime))
+		all = append(all, setTimes(d.root, f, name, e))
 	}
 	if s.has.Has(attrs.Mode) {
 		all = append(all, f.Chmod(mode))
@@ -331,6 +385,9 @@ func (s *portable) setMeta(d *rootHandle, f *os.File, name string, dir []byte, e
 
 // Link implements sink.Sink.
 func (s *portable) Link(ctx context.Context, dir []byte, e *tree.Entry, toDir, toName []byte) error {
+	if runtime.GOOS == "windows" {
+		dir, toDir = withoutVolume(dir), withoutVolume(toDir)
+	}
 	if err := errors.Join(ctx.Err(), s.checkName(e.Name), s.checkName(toName), checkDir(dir), checkDir(toDir)); err != nil {
 		return err
 	}
@@ -379,7 +436,7 @@ func (s *portable) relink(d *rootHandle, dir []byte, e *tree.Entry, first string
 	if err := root.Link(first, temp); err != nil {
 		return err
 	}
-	if err := root.Rename(temp, name); err != nil {
+	if err := errors.Join(giveWay(root, name), root.Rename(temp, name)); err != nil {
 		return errors.Join(err, root.Remove(temp))
 	}
 	return nil
@@ -387,6 +444,9 @@ func (s *portable) relink(d *rootHandle, dir []byte, e *tree.Entry, first string
 
 // Open implements sink.Reader.
 func (s *portable) Open(ctx context.Context, dir, name []byte) (sink.ReadFile, error) {
+	if runtime.GOOS == "windows" {
+		dir = withoutVolume(dir)
+	}
 	if err := errors.Join(ctx.Err(), s.checkName(name)); err != nil {
 		return nil, err
 	}

@@ -96,12 +96,16 @@ func build(t testing.TB, root string, paths ...string) {
 
 func TestEntriesComeInKeyOrder(t *testing.T) {
 	t.Parallel()
+	dirs := 40
+	if testing.Short() { // a system that takes 10 ms for making and removing a file is not slower at what is tested here
+		dirs = 4
+	}
 	for _, walkers := range []int{-1, 1, 4} {
 		t.Run(fmt.Sprint("walkers ", walkers), func(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			var want []string
-			for i := range 40 {
+			for i := range dirs {
 				for j := range 30 {
 					want = append(want, fmt.Sprintf("d%d/e%d/f", i, j), fmt.Sprintf("d%d/e%d.x/f", i, j), fmt.Sprintf("d%d/e%d!/f", i, j))
 				}

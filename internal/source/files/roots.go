@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -114,7 +115,7 @@ func (o *Options) absolute(p string) (string, error) {
 		return "", errs.New(errs.Usage, "path %q holds a NUL byte", p)
 	}
 	if filepath.IsAbs(p) {
-		return filepath.Clean(p), nil
+		return plainPath(filepath.Clean(p)), nil
 	}
 	if o.WorkDir != "" {
 		p = filepath.Join(o.WorkDir, p)
@@ -123,7 +124,25 @@ func (o *Options) absolute(p string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the absolute path of %q: %w", p, err)
 	}
-	return abs, nil
+	return plainPath(abs), nil
+}
+
+// plainPath undoes verbatim in what a user wrote, and writes a drive's letter in upper case: so the same root is the same
+// path in every run. Elsewhere it is what was written.
+func plainPath(p string) string {
+	if runtime.GOOS != "windows" {
+		return p
+	}
+	switch {
+	case strings.HasPrefix(p, `\\?\UNC\`):
+		p = `\\` + p[8:]
+	case len(p) > 5 && strings.HasPrefix(p, `\\?\`) && p[5] == ':':
+		p = p[4:]
+	}
+	if len(p) > 1 && p[1] == ':' {
+		p = strings.ToUpper(p[:1]) + p[1:]
+	}
+	return p
 }
 
 func (o *Options) readList(name string) ([]byte, error) {

@@ -35,7 +35,7 @@ func describePath(e *tree.Entry, p string, follow bool) {
 		setErr(e, bare("stat", err))
 		return
 	}
-	e.FSFlags = st.Flags
+	e.FSFlags = commonFlags(st.Flags)
 	n, err := list(p, nil)
 	if err != nil || n == 0 {
 		return // no attributes, or none on this file system
@@ -61,4 +61,30 @@ func describePath(e *tree.Entry, p string, follow bool) {
 		e.Xattrs = append(e.Xattrs, tree.Xattr{Name: bytes.Clone(name), Value: value[:size], Size: uint64(size)})
 	}
 	slices.SortFunc(e.Xattrs, func(a, b tree.Xattr) int { return bytes.Compare(a.Name, b.Name) })
+}
+
+// Bits of st_flags. The flags that only the superuser may set (SF_) count as the owner's.
+const (
+	ufNoDump    = 0x1
+	ufImmutable = 0x2
+	ufAppend    = 0x4
+	ufHidden    = 0x8000
+	sfImmutable = 0x20000
+	sfAppend    = 0x40000
+)
+
+// commonFlags translates what has a name in an entry.
+func commonFlags(st uint32) uint32 {
+	var f uint32
+	for _, x := range []struct{ st, common uint32 }{
+		{ufNoDump, tree.FlagNoDump},
+		{ufImmutable | sfImmutable, tree.FlagImmutable},
+		{ufAppend | sfAppend, tree.FlagAppend},
+		{ufHidden, tree.FlagHidden},
+	} {
+		if st&x.st != 0 {
+			f |= x.common
+		}
+	}
+	return f
 }

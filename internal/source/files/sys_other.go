@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 
 	"github.com/nacre-backup/nacre/internal/source"
@@ -17,7 +18,7 @@ import (
 )
 
 // Outside Linux the walk goes by paths and the calls of package os. Paths longer than the system's limit become
-// entries with an error, and holes are read as zeros.
+// entries with an error.
 
 type sysWorker struct{}
 
@@ -47,14 +48,17 @@ func systemPath(p []byte) string {
 	if len(s) == 2 && s[1] == ':' {
 		s += `\`
 	}
-	return s
+	return verbatim(s)
 }
 
 func (h *dirHandle) join(name []byte) string {
 	if h.path == "" {
 		return systemPath(name)
 	}
-	return filepath.Join(h.path, string(name))
+	if os.IsPathSeparator(h.path[len(h.path)-1]) {
+		return h.path + string(name)
+	}
+	return h.path + string(filepath.Separator) + string(name)
 }
 
 func (k *worker) readNames(h *dirHandle, g *gatherer) error {
@@ -135,6 +139,7 @@ func (k *worker) stat(h *dirHandle, name []byte, follow bool, r *rec) error {
 		return bare("stat", err)
 	}
 	r.fromInfo(fi)
+	r.look(p, follow)
 	r.fs = k.s.systems.find(r.dev, func(sys *system) { identifyPath(sys, p) })
 	return nil
 }
@@ -162,9 +167,9 @@ func (k *worker) readHead(h *dirHandle, name []byte, limit int) ([]byte, error) 
 	if !fi.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is no regular file", name)
 	}
-	f, err := os.Open(p)
+	f, err := openRead(p)
 	if err != nil {
-		return nil, bare("open", err)
+		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, int64(limit)))
@@ -177,6 +182,7 @@ func statPath(p string) (fileID, error) {
 	}
 	var r rec
 	r.fromInfo(fi)
+	r.look(p, true)
 	if r.ino == 0 {
 		return fileID{}, errors.ErrUnsupported // it is compared by its path
 	}
@@ -209,20 +215,31 @@ func (s *Source) describe(e *tree.Entry, r *ref) {
 }
 
 // file is an open regular file.
-type file struct{ f *os.File }
+type file struct {
+	s    *Source
+	f    *os.File
+	fs   uint32
+	seek sync.Mutex
+}
 
 func (s *Source) openFile(r *ref) (source.File, error) {
-	f, err := os.Open(s.pathOf(r))
+	f, err := openRead(s.pathOf(r))
 	if err != nil {
-		return nil, bare("open", err)
+		return nil, err
 	}
-	return &file{f: f}, nil
+	return &file{s: s, f: f, fs: r.rec.fs}, nil
 }
 
 func (f *file) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
 func (f *file) NextData(off, size int64) (start, end int64, err error) {
-	return min(off, size), size, nil
+	if off >= size || f.s.opts.ReadHoles {
+		return min(off, size), size, nil
+	}
+	f.seek.Lock() // the place in the file is one for all
+	defer f.seek.Unlock()
+	start, end = nextData(f.f, off, size)
+	return start, end, nil
 }
 
 func (f *file) Stat(e *tree.Entry) error {
@@ -232,9 +249,13 @@ func (f *file) Stat(e *tree.Entry) error {
 	}
 	var r rec
 	r.fromInfo(fi)
+	r.lookOpen(f.f)
 	e.Type, e.Size = r.typ, r.size
 	e.ModTime = tree.Time{Sec: r.mtime, Nsec: r.mtimeNsec}
 	e.ChangeTime = tree.Time{Sec: r.ctime, Nsec: r.ctimeNsec}
+	if f.s.systems.get(f.fs).trusted {
+		e.Inode = r.ino
+	}
 	return nil
 }
 
@@ -273,5 +294,5 @@ func sysErrClass(err error) tree.ErrClass {
 			return c.class
 		}
 	}
-	return tree.ErrNone
+	return systemClass(err)
 }

@@ -1,4 +1,4 @@
-//go:build (!linux && !darwin && !freebsd) || portable
+//go:build (!linux && !darwin && !freebsd && !windows) || portable
 
 package files
 
