@@ -5,11 +5,11 @@
 //
 // It installs Wine with apt-get if it is missing and it may, builds the test binaries for Windows, runs each in the
 // folder of its package with -test.short, and prints a line per room. What Wine cannot show stands in table.go with
-// its reason, and is printed. Wine is not Windows: a room that passes here may still fail there, for Wine keeps its
+// its reason, and is printed. After the rooms it builds the program and lets it back up and restore a folder. Wine is not Windows: a room that passes here may still fail there, for Wine keeps its
 // files in Linux's; but paths, drives, reserved names, attributes and open modes take Windows' way through the code.
 //
 // Without Wine, or where the time runs out, it says so and exits with 0: it never stands in the way. A test that fails
-// makes it exit with 1.
+// makes it exit with 1. A room that takes more than its time counts as not possible, and says which tests were running.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 func main() {
 	limit := flag.Duration("time", 5*time.Minute, "how long everything may take")
 	verbose := flag.Bool("v", false, "print what the tests print")
+	program := flag.Bool("program", true, "let the program back up and restore after the tests")
 	flag.Parse()
 	packages := flag.Args()
 	if len(packages) == 0 {
@@ -36,7 +37,7 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	s, err := run(ctx, packages, *verbose)
+	s, err := run(ctx, packages, *program, *verbose)
 	if impossible := (*impossibleError)(nil); errors.As(err, &impossible) {
 		fmt.Println("not possible:", impossible.reason)
 		return
@@ -44,6 +45,9 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "wine:", err)
 		os.Exit(1)
+	}
+	for _, what := range notShown {
+		fmt.Println("not shown by Wine:", what)
 	}
 	fmt.Printf("%d rooms passed, %d failed, %d not possible\n", s.passed, s.failed, s.impossible)
 	if s.failed > 0 {
@@ -71,7 +75,7 @@ func (s *sums) add(r result) {
 }
 
 // run does the whole of it in a temporary folder.
-func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
+func run(ctx context.Context, packages []string, whole, verbose bool) (sums, error) {
 	var s sums
 	if err := install(ctx, os.Stdout); err != nil {
 		return s, err
@@ -117,5 +121,10 @@ func run(ctx context.Context, packages []string, verbose bool) (sums, error) {
 		})
 	}
 	workers.Wait()
+	if ctx.Err() == nil && whole {
+		r := w.program(ctx, changes)
+		s.add(r)
+		fmt.Printf("%-5s %-18s %s\n", r.verdict, "the program", r.text)
+	}
 	return s, nil
 }
