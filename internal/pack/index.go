@@ -217,7 +217,9 @@ func (p *indexParser) feed(b []byte) error {
 			}
 		}
 	}
-	p.rest = append(p.rest[:0], c.b...)
+	if len(c.b) < len(p.rest) { // else a value is still coming, and moving it each time would be its length times its parts
+		p.rest = append(p.rest[:0], c.b...)
+	}
 	if p.done && len(p.rest) > 0 {
 		return errs.New(errs.Corrupt, "index object: bytes behind its end")
 	}
