@@ -13,6 +13,7 @@ import (
 
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
+	"github.com/nacre-backup/nacre/internal/segment"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
@@ -31,6 +32,8 @@ const (
 	maxRecord = 1 << 20
 	// maxPieces bounds the list of a file in a record: 600 KiB, which stand for 4 GiB as a rule.
 	maxPieces = 16384
+	// maxListLevel is the format's limit of an extent list's root.
+	maxListLevel = 15
 	// maxJournals bounds the journals of dead runs that are read side by side: the newest ones. A run that dies has
 	// taken over what it came to of the ones before.
 	maxJournals = 16
@@ -309,7 +312,9 @@ func (d *decoder) file() journalFile {
 	f.key.Dir, f.key.Name = d.string(), d.string()
 	e.Type, e.Name, e.Size = tree.File, f.key.Name, d.uvarint()
 	for _, t := range []*tree.Time{&e.ModTime, &e.ChangeTime} {
-		t.Sec, t.Nsec = d.varint(), uint32(d.uvarint())
+		sec, nsec := d.varint(), d.uvarint()
+		t.Sec, t.Nsec = sec, uint32(nsec)
+		d.bad = d.bad || nsec > 999_999_999
 	}
 	e.Inode, e.FS = d.uvarint(), string(d.string())
 	kind := d.bytes(2)
@@ -317,6 +322,10 @@ func (d *decoder) file() journalFile {
 		return f
 	}
 	e.Content.Kind, e.Content.Level = tree.ContentKind(kind[0]), kind[1]
+	if e.Content.Level > maxListLevel || e.Content.Level > 0 && e.Content.Kind != tree.Extents {
+		d.bad = true
+		return f
+	}
 	switch e.Content.Kind {
 	case tree.Inline:
 		e.Content.Inline = d.string()
@@ -358,7 +367,7 @@ func (d *decoder) pieces(size uint64) (list []piece) {
 		if p.n = v >> 1; v&1 == 0 {
 			copy(p.id[:], d.bytes(uint64(len(p.id))))
 		}
-		if p.n == 0 || p.n > size || v&1 == 0 && p.id.IsZero() {
+		if p.n == 0 || p.n > size || v&1 == 0 && (p.id.IsZero() || p.n > segment.MaxBlob) {
 			d.bad = true
 			return nil
 		}

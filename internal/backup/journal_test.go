@@ -144,6 +144,50 @@ func TestTornJournalEndsWhereItIsTorn(t *testing.T) {
 	}
 }
 
+func TestJournalRecordsThatNoWriterMakesAreRefused(t *testing.T) {
+	t.Parallel()
+	record := func(change func(e *tree.Entry)) []byte {
+		o := fileOp("d", "n", 1)
+		change(&o.entry)
+		return appendFile([]byte{3}, o.dir, &o.entry, nil)
+	}
+	list := func(l ...piece) []byte {
+		o := fileOp("d", "n", 1)
+		o.entry.Content = tree.Content{Kind: tree.Extents, IDs: []id.ID{{3}}}
+		o.entry.Size = 0
+		for _, p := range l {
+			o.entry.Size += p.n
+		}
+		return appendFile([]byte{3}, o.dir, &o.entry, l)
+	}
+	if _, files, ok := decodeBatch(list(piece{1 << 20, id.ID{1}}, piece{n: 1 << 40})); !ok || len(files) != 1 {
+		t.Fatal("a good record is refused")
+	}
+	for name, b := range map[string][]byte{
+		"no sequence number":      {},
+		"a full second":           record(func(e *tree.Entry) { e.ModTime.Nsec = 1e9 }),
+		"another full second":     record(func(e *tree.Entry) { e.ChangeTime.Nsec = 1<<32 - 1 }),
+		"a high level":            record(func(e *tree.Entry) { e.Content = tree.Content{Kind: tree.Extents, IDs: []id.ID{{3}}, Level: 16} }),
+		"a level without a list":  record(func(e *tree.Entry) { e.Content.Level = 1 }),
+		"an unknown content":      record(func(e *tree.Entry) { e.Content.Kind = 9 }),
+		"no ids":                  record(func(e *tree.Entry) { e.Content.IDs = nil }),
+		"many ids":                record(func(e *tree.Entry) { e.Content.IDs = make([]id.ID, 5) }),
+		"inline of another size":  record(func(e *tree.Entry) { e.Content = tree.Content{Kind: tree.Inline, Inline: []byte("x")} }),
+		"a piece above a blob":    list(piece{1 << 24, id.ID{1}}),
+		"a piece of nothing":      list(piece{0, id.ID{1}}, piece{n: 5}),
+		"a name beyond the bytes": {3, 1, 'd', 200, 'n'},
+		"a length of 2^63":        append([]byte{3}, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01),
+		"a number above 64 bits":  append([]byte{3}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02),
+	} {
+		if _, _, ok := decodeBatch(b); ok {
+			t.Errorf("%s: it is taken", name)
+		}
+	}
+	if _, ok := decodeHead([]byte{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}); ok {
+		t.Error("2^64 roots in no bytes are taken")
+	}
+}
+
 func FuzzDecodeBatch(f *testing.F) {
 	rec := []byte{3}
 	o := fileOp("dir/sub", "name", 9)
