@@ -122,7 +122,8 @@ func (r *run) place(ctx context.Context, o *op) error {
 	var err error
 	switch o.do {
 	case addOld:
-		e = o.old.Entry()
+		st := o.old.Stat() // making the entries of a leaf that stays as it is would cost more than all else
+		e.Name, e.Type, e.Size = o.old.Leaf.Name(o.old.Index), st.Type, st.Size
 		err = r.builder.AddOld(ctx, o.old)
 	case addMoved:
 		e = o.old.Entry()

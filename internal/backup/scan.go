@@ -85,7 +85,9 @@ func (s *scanner) enterDir(ctx context.Context, it *source.Item, old tree.Old) {
 	e := it.Entry
 	path := tree.JoinPath(nil, it.Dir, e.Name)
 	if old.Ok() {
-		s.mounts.dir(path, e, old.Entry())
+		if old.Stat().FS != e.FS {
+			s.mounts.dir(path, e, old.Entry())
+		}
 		return
 	}
 	if from, ok := s.moves.find(ctx, s.run, e); ok {
@@ -99,7 +101,7 @@ func (s *scanner) judge(ctx context.Context, it *source.Item, old tree.Old) op {
 	switch {
 	case e.ErrClass != tree.ErrNone:
 		return s.unread(it, old)
-	case old.Ok() && s.unchanged(it, old) && !s.doubted(ctx, old.Entry()):
+	case old.Ok() && s.unchanged(it, old) && !s.doubted(ctx, old):
 		o := op{do: addOld, verdict: event.Unchanged, old: old.Retain()}
 		if old.Moved {
 			o.do, o.verdict = addMoved, event.Moved
@@ -175,7 +177,7 @@ func sameStat(e, old *tree.Entry) bool {
 //
 //nolint:gocyclo // the conditions of law 7, which are read as one list
 func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
-	e, old := it.Entry, o.Entry()
+	e, old := it.Entry, o.Stat()
 	if e.Type != old.Type || old.Flags&^tree.Implied != 0 || e.Flags != old.Flags || old.ErrClass != tree.ErrNone {
 		return false
 	}
@@ -185,7 +187,10 @@ func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
 	if len(e.Token) > 0 || len(old.Token) > 0 {
 		return bytes.Equal(e.Token, old.Token)
 	}
-	if e.Type == tree.File && e.Size != old.Size || !sameStat(e, old) {
+	if e.Type == tree.File && e.Size != old.Size {
+		return false
+	}
+	if e.ModTime != old.ModTime || e.ChangeTime != old.ChangeTime || e.Inode != old.Inode || e.FS != old.FS {
 		return false
 	}
 	if e.Mode != old.Mode || e.UID != old.UID || e.GID != old.GID {
@@ -208,7 +213,7 @@ func lastChange(e *tree.Entry) tree.Time {
 
 // doubted reports whether a check found a blob of the entry damaged or missing: then it is read again, whatever its times
 // say, and stored where it is whole. As long as nothing is doubted it costs one load.
-func (s *scanner) doubted(ctx context.Context, e *tree.Entry) bool {
+func (s *scanner) doubted(ctx context.Context, old tree.Old) bool {
 	x := s.run.index
 	if !x.Doubts() {
 		return false
@@ -219,6 +224,7 @@ func (s *scanner) doubted(ctx context.Context, e *tree.Entry) bool {
 		}
 		return nil
 	}
+	e := old.Entry()
 	err := e.DataBlobs(look)
 	if err == nil && e.Content.Kind == tree.Extents {
 		err = tree.WalkExtentPages(ctx, s.run.pages, e.Content, func(i id.ID, _ uint8) (bool, error) { return true, look(i) },

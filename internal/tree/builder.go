@@ -126,7 +126,7 @@ func (b *Builder) takeOver(ctx context.Context) error {
 	b.cand = candidate{}
 	last := l.Len() - 1
 	l.dirOf(&b.dir, last)
-	b.name = append(b.name[:0], l.entries[last].Name...)
+	b.name = append(b.name[:0], l.Name(last)...)
 	c := child{id: l.ref.ID, common: depthOf(l.ref.Dir), name: l.ref.First.Name, totals: l.ref.Totals}
 	c.first.set(l.ref.First.Dir)
 	c.lastHash = b.cut.hash(b.dir.last(), b.name)
@@ -152,7 +152,7 @@ func (b *Builder) settle(ctx context.Context) error {
 		l.enter(&dir, base, r)
 		for i := r.start; i < min(r.end, n); i++ {
 			first := k == 0 && i == 0 // whose place was found good when the candidate began
-			if err := b.addAt(ctx, dir.buf, &l.entries[i], first); err != nil {
+			if err := b.addAt(ctx, dir.buf, l.Entry(i), first); err != nil {
 				return err
 			}
 		}
@@ -250,7 +250,7 @@ func (b *Builder) endLeaf(ctx context.Context) error {
 // Last returns the key of the last entry added, valid until the next call, and false if there is none.
 func (b *Builder) Last() (Key, bool) {
 	if l := b.cand.leaf; l != nil {
-		return Key{Dir: l.AppendDir(nil, b.cand.next-1), Name: l.entries[b.cand.next-1].Name}, true
+		return Key{Dir: l.AppendDir(nil, b.cand.next-1), Name: l.Name(b.cand.next - 1)}, true
 	}
 	return Key{Dir: b.dir.buf, Name: b.name}, b.some
 }

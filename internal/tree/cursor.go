@@ -50,7 +50,10 @@ func (c *Cursor) Next(ctx context.Context) (bool, error) {
 func (c *Cursor) Dir() []byte { return c.w.dir.buf }
 
 // Entry returns the current entry, valid until the next step.
-func (c *Cursor) Entry() *Entry { return &c.w.leaf.entries[c.w.i] }
+func (c *Cursor) Entry() *Entry { return c.w.leaf.Entry(c.w.i) }
+
+// Stat returns what tells whether the current entry is unchanged, valid until the next step. It is cheaper than Entry.
+func (c *Cursor) Stat() *Stat { return c.w.leaf.Stat(c.w.i) }
 
 // Key returns the current entry's key, valid until the next step.
 func (c *Cursor) Key() Key { return c.w.key() }

@@ -88,7 +88,7 @@ func (d *differ) entries(c int) error {
 	case c > 0:
 		return d.alone(&d.b, false)
 	}
-	x, y := &a.leaf.entries[a.i], &b.leaf.entries[b.i]
+	x, y := a.leaf.Entry(a.i), b.leaf.Entry(b.i)
 	if !x.Equal(y) {
 		if err := d.fn(a.dir.buf, x, y); err != nil {
 			return err
@@ -106,7 +106,7 @@ func (d *differ) alone(s *side, old bool) error {
 		return s.open(d.ctx)
 	}
 	var err error
-	if e := &w.leaf.entries[w.i]; old {
+	if e := w.leaf.Entry(w.i); old {
 		err = d.fn(w.dir.buf, e, nil)
 	} else {
 		err = d.fn(w.dir.buf, nil, e)

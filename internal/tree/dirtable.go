@@ -44,7 +44,7 @@ func NewDirTable(ctx context.Context, t Tree) (*DirTable, error) {
 			stack = d.enter(stack, &cur, &dir)
 			cur.copyFrom(&dir)
 		}
-		if e := c.Entry(); e.Type == Dir && len(e.Name) > 0 && len(d.nodes) < noParent {
+		if e := c.Entry(); e.Type == Dir && len(e.Name) > 0 && uint64(len(d.nodes)) < noParent {
 			top := &stack[len(stack)-1]
 			d.add(top.node, e.Name, e.FS, e.Inode)
 			top.end = len(d.nodes)

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 
 	"github.com/nacre-backup/nacre/internal/errs"
@@ -141,9 +142,9 @@ func (t *Totals) addEntry(e *Entry) {
 	}
 	t.Entries++
 	if e.Type == File {
-		t.Bytes += e.Size
+		t.Bytes = addSat(t.Bytes, e.Size)
 		if e.Nlink > 1 {
-			t.Linked += e.Size
+			t.Linked = addSat(t.Linked, e.Size)
 		}
 	}
 }
@@ -156,9 +157,16 @@ func (t *Totals) Add(o Totals) {
 	if t.Entries == 0 || t.Newest.Less(o.Newest) {
 		t.Newest = o.Newest
 	}
-	t.Entries += o.Entries
-	t.Bytes += o.Bytes
-	t.Linked += o.Linked
+	t.Entries = addSat(t.Entries, o.Entries)
+	t.Bytes = addSat(t.Bytes, o.Bytes)
+	t.Linked = addSat(t.Linked, o.Linked)
+}
+
+// addSat adds up to the largest number and no further. A few sparse files of 2^63 bytes are enough to come there; a sum
+// that began again at 0 would be below a part of it, and readers would take the page for damaged.
+func addSat(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	return sum | -carry
 }
 
 // Validate says what in e is outside the format's limits. The empty name of the top is let through.

@@ -94,12 +94,16 @@ func appendPage(dst []byte, kind, level byte, n int, cols []column) []byte {
 	return dst
 }
 
-// columns are the columns of a decoded page, by id; absent ones are nil.
+// columns are the columns of a decoded page, by id; absent ones are nil. They are to be read only: behind the end of
+// a column, within its capacity, stand those after it.
 type columns struct {
 	kind  byte
 	level byte
 	n     int
 	col   [maxColumns][]byte
+	ids   [maxColumns]uint64 // of the page's nCols columns
+	lens  [maxColumns]uint64
+	nCols int
 }
 
 // get returns a scanner over a column.
@@ -118,7 +122,12 @@ func (c *columns) parse(page []byte, kinds, known uint64) error {
 	if c.kind >= 64 || kinds&(1<<c.kind) == 0 {
 		return errs.New(errs.Corrupt, "page of kind %d where another belongs", c.kind)
 	}
-	clear(c.col[:])
+	for _, id := range c.ids[:c.nCols] { // of the page before
+		if id < maxColumns {
+			c.col[id] = nil
+		}
+	}
+	c.nCols = 0
 	s := scanner{b: page, i: 4}
 	c.n = s.upTo(maxItems)
 	nCols := s.upTo(maxColumns)
@@ -135,18 +144,18 @@ func (c *columns) parse(page []byte, kinds, known uint64) error {
 }
 
 // parseColumns reads the ids and lengths of the columns, and takes the columns.
-func (c *columns) parseColumns(s *scanner, n int, known uint64) error {
-	var ids, lens [maxColumns]uint64
+func (c *columns) parseColumns(s *scanner, nCols int, known uint64) error {
 	last := uint64(0)
-	for i := range n {
-		ids[i], lens[i] = s.uv(), s.uv()
-		if s.bad || ids[i] <= last || lens[i] == 0 || lens[i] > uint64(len(s.b)) {
+	for i := range nCols {
+		id, n := s.uv(), s.uv()
+		if s.bad || id <= last || n == 0 || n > uint64(len(s.b)) {
 			return errs.New(errs.Corrupt, "page header: column %d", i)
 		}
-		last = ids[i]
+		c.ids[i], c.lens[i], last = id, n, id
 	}
-	for i := range n {
-		if err := c.take(s, ids[i], int(lens[i]), known); err != nil {
+	c.nCols = nCols
+	for i := range nCols {
+		if err := c.take(s, c.ids[i], int(c.lens[i]), known); err != nil {
 			return err
 		}
 	}
@@ -155,10 +164,13 @@ func (c *columns) parseColumns(s *scanner, n int, known uint64) error {
 
 // take reads one column of n bytes. One that is not known is passed over if its id is even.
 func (c *columns) take(s *scanner, id uint64, n int, known uint64) error {
-	b := s.bytes(n)
-	switch {
-	case s.bad:
+	if n > len(s.b)-s.i {
+		s.fail()
 		return errs.New(errs.Corrupt, "page: column %d is cut short", id)
+	}
+	b := s.b[s.i : s.i+n]
+	s.i += n
+	switch {
 	case id < maxColumns && known&(1<<id) != 0:
 		c.col[id] = b
 	case id%2 == 1:

@@ -216,10 +216,10 @@ func (p *interior) readTotals(c *columns) bool {
 	p.totals = append(p.totals[:0], make([]Totals, p.n)...)
 	e, b, l, m := c.get(colEntries), c.get(colBytes), c.get(colLinked), c.get(colMtime)
 	var sum Totals
-	sec := int64(0)
+	sec, times := int64(0), false
 	for i := range p.totals {
 		t := &p.totals[i]
-		t.Entries = uint64(e.upTo(1 << 56))
+		t.Entries = e.uv()
 		if b.b != nil {
 			t.Bytes = b.uv()
 		}
@@ -230,15 +230,21 @@ func (p *interior) readTotals(c *columns) bool {
 			sec += m.zz()
 			t.Newest.Sec = sec
 		}
-		sum.Entries += t.Entries
-		if t.Entries == 0 || t.Linked > t.Bytes {
+		sum.Add(*t)
+		times = times || sec != 0
+		if t.Entries == 0 || t.Entries > 1<<56 || t.Linked > t.Bytes {
 			return false
 		}
 	}
 	for i := range p.totals {
 		if m.b != nil {
 			p.totals[i].Newest.Nsec = uint32(m.upTo(999_999_999))
+			times = times || p.totals[i].Newest.Nsec != 0
 		}
+	}
+	// A column that says nothing must not be there.
+	if b.b != nil && sum.Bytes == 0 || l.b != nil && sum.Linked == 0 || m.b != nil && !times {
+		return false
 	}
 	return e.done() && b.done() && l.done() && m.done()
 }
@@ -258,7 +264,7 @@ func (p *interior) readDirs(s scanner) bool {
 		return true
 	}
 	var cur path
-	lcp := maxDepth
+	lcp, some := maxDepth, false
 	for i := range p.n {
 		d := encChild{common: s.upTo(maxDepth), kept: s.upTo(uint64(cur.depth())), new: s.upTo(maxDepth), from: len(p.comps)}
 		if s.bad || d.kept+d.new > maxDepth || d.common > d.kept+d.new {
@@ -274,12 +280,13 @@ func (p *interior) readDirs(s scanner) bool {
 		}
 		d.to = len(p.comps)
 		p.dirs = append(p.dirs, d)
+		some = some || d.common > 0 || d.kept > 0 || d.new > 0
 		lcp = min(lcp, d.common)
 		if i > 0 {
 			lcp = min(lcp, d.kept)
 		}
 	}
-	return s.done() && lcp == 0
+	return s.done() && lcp == 0 && some
 }
 
 // enter changes p from the first directory of the child before i to that of child i; base is the depth of the page's

@@ -89,7 +89,7 @@ func (j *Joiner) Match(ctx context.Context, dir, name []byte) (Old, error) {
 func (j *Joiner) compare(k Key) int {
 	w := &j.cur.w
 	if bytes.Equal(w.dir.buf, k.Dir) {
-		return bytes.Compare(w.leaf.entries[w.i].Name, k.Name)
+		return bytes.Compare(w.leaf.Name(w.i), k.Name)
 	}
 	return CompareDir(w.dir.buf, k.Dir)
 }

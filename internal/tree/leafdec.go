@@ -2,6 +2,8 @@ package tree
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
@@ -13,8 +15,19 @@ var leafColumns = columnSet(colNames, colChange, colAttrs, colInode, colAttr, co
 // decoder holds what decoding reuses from page to page: the columns' places and the strings that recur. One goroutine
 // uses it. It keeps at most maxInterned strings of at most 255 bytes.
 type decoder struct {
+	recent   [8]string // of interned, by the low bits of their lengths
 	cols     columns
 	interned map[string]string
+	nums     [2 * maxItems]uint64 // of the column at hand
+	times    []Time
+	fs       []string
+}
+
+// numbers reads n varints, which stay good until the next call.
+func (d *decoder) numbers(s *scanner, n int) []uint64 {
+	v := d.nums[:n]
+	s.uvs(v)
+	return v
 }
 
 const maxInterned = 4096
@@ -24,7 +37,12 @@ func (d *decoder) intern(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
+	last := &d.recent[len(b)%len(d.recent)]
+	if *last == string(b) {
+		return *last
+	}
 	if s, ok := d.interned[string(b)]; ok {
+		*last = s
 		return s
 	}
 	if d.interned == nil || len(d.interned) >= maxInterned {
@@ -32,10 +50,14 @@ func (d *decoder) intern(b []byte) string {
 	}
 	s := string(b)
 	d.interned[s] = s
+	*last = s
 	return s
 }
 
 func damaged(col int) error { return errs.New(errs.Corrupt, "leaf: column %d", col) }
+
+// rareColumns are the columns that few leaves have; the values of their entries are put into the entries at once.
+var rareColumns = [...]int{colToken, colTarget, colDevice, colLinks, colXattrs, colFlags, colMarks}
 
 // leaf decodes a leaf page into l, whose entries alias the page. It does not compare it with a reference.
 func (d *decoder) leaf(l *Leaf, page []byte) error {
@@ -46,26 +68,63 @@ func (d *decoder) leaf(l *Leaf, page []byte) error {
 	if c.level != 0 {
 		return errs.New(errs.Corrupt, "leaf of level %d", c.level)
 	}
-	if cap(l.entries) < c.n {
-		l.entries = make([]Entry, (c.n+31)&^31)
+	if cap(l.stats) < c.n {
+		l.stats, l.nameEnd = make([]Stat, (c.n+31)&^31), make([]uint32, (c.n+31)&^31)
 	}
-	l.entries = l.entries[:c.n]
-	clear(l.entries)
+	l.stats, l.nameEnd = l.stats[:c.n], l.nameEnd[:c.n]
+	l.filled.Store(false)
 	for _, step := range [...]func(*decoder, *Leaf) int{
 		(*decoder).decodeRuns, (*decoder).decodeNames, (*decoder).decodeAttrs, (*decoder).decodeMtimes,
-		(*decoder).decodeTimes, (*decoder).decodeInodes, (*decoder).decodeFS, (*decoder).decodeContent,
-		(*decoder).decodeSpecials, (*decoder).decodeXattrs, (*decoder).decodeMarks,
+		(*decoder).decodeTimes, (*decoder).decodeInodes, (*decoder).decodeFS, (*decoder).decodeContent, (*decoder).decodeRare,
 	} {
 		if col := step(d, l); col != 0 {
 			return damaged(col)
 		}
 	}
+	l.count()
 	return nil
+}
+
+// decodeRare decodes the columns that few leaves have.
+func (d *decoder) decodeRare(l *Leaf) int {
+	some := false
+	for _, col := range rareColumns {
+		some = some || d.cols.col[col] != nil
+	}
+	if !some {
+		return 0
+	}
+	l.makeEntries()
+	for _, step := range [...]func(*decoder, *Leaf) int{(*decoder).decodeSpecials, (*decoder).decodeXattrs, (*decoder).decodeMarks} {
+		if col := step(d, l); col != 0 {
+			return col
+		}
+	}
+	l.filled.Store(true)
+	return 0
+}
+
+// count makes the totals of the entries.
+func (l *Leaf) count() {
+	t := Totals{Entries: uint64(len(l.stats)), Newest: l.stats[0].ModTime}
+	for i := range l.stats {
+		s := &l.stats[i]
+		if t.Newest.Less(s.ModTime) {
+			t.Newest = s.ModTime
+		}
+		if s.Size > 0 { // of a regular file
+			t.Bytes = addSat(t.Bytes, s.Size)
+			if s.Nlink > 1 {
+				t.Linked = addSat(t.Linked, s.Size)
+			}
+		}
+	}
+	l.totals = t
 }
 
 // decodeRuns and the other steps return the column that is damaged, or 0.
 func (d *decoder) decodeRuns(l *Leaf) int {
-	n := len(l.entries)
+	n := len(l.stats)
 	l.runs, l.comps, l.deepest, l.longest = l.runs[:0], l.comps[:0], 0, 0
 	s := d.cols.get(colRuns)
 	if s.b == nil {
@@ -129,57 +188,77 @@ func readDir(s *scanner, p *path, comps [][]byte, kept, fresh int) ([][]byte, bo
 
 //nolint:gocyclo // one loop that refuses whatever is not the only way to write the names
 func (d *decoder) decodeNames(l *Leaf) int {
-	lens := d.cols.get(colNames)
-	s := lens
-	total := namesLength(&s, len(l.entries)) // behind the lengths the names' bytes begin
-	if s.bad {
+	s := d.cols.get(colNames)
+	lens := d.numbers(&s, 2*len(l.stats))
+	fresh := s.b[s.i:] // the names' bytes stand behind the lengths
+	total, ok := namesLength(lens)
+	if s.bad || !ok || badByte(fresh) {
 		return colNames
 	}
-	if cap(l.names) < total {
-		l.names = make([]byte, 0, total+total/4)
+	if cap(l.names) < total+copySlack {
+		l.names = make([]byte, total+total/4+copySlack)
 	}
-	names := l.names[:0]
+	names, at := l.names[:cap(l.names)], 0
 	for k := range l.runs {
+		r := &l.runs[k]
 		var before []byte
-		for i := l.runs[k].start; i < l.runs[k].end; i++ {
-			shared, n := int(lens.uv()), int(lens.uv())
-			suffix := s.bytes(n)
-			if s.bad || shared > len(before) || badByte(suffix) {
+		for i := r.start; i < r.end; i++ {
+			shared, n := int(lens[2*i]), int(lens[2*i+1])
+			if n > len(fresh) || shared > len(before) {
 				return colNames
 			}
 			// In order, unique, and shared is the longest: one comparison says it all.
-			if before != nil && (n == 0 || shared < len(before) && before[shared] >= suffix[0]) {
+			if i > r.start && (n == 0 || shared < len(before) && before[shared] >= fresh[0]) {
 				return colNames
 			}
-			from := len(names)
-			names = append(append(names, before[:shared]...), suffix...)
-			name := names[from:len(names):len(names)]
+			copyShort(names[at:], names[at-len(before):], shared)
+			copyShort(names[at+shared:], fresh, n)
+			name := names[at : at+shared+n]
 			if len(name) <= 2 && !goodName(name) && (len(name) > 0 || i > 0 || !l.atTop()) {
 				return colNames
 			}
-			l.entries[i].Name = name
+			fresh = fresh[n:]
+			at += len(name)
+			l.nameEnd[i] = uint32(at)
 			before = name
 		}
 	}
-	if !s.done() {
+	if len(fresh) > 0 {
 		return colNames
 	}
-	l.names = names
+	l.names = names[:total]
 	return 0
 }
 
-// namesLength reads the lengths of n names and returns the sum of the names written out.
-func namesLength(s *scanner, n int) (total int) {
-	prev := 0
-	for range n {
-		shared, fresh := s.upTo(uint64(prev)), s.upTo(maxName)
-		prev = shared + fresh
-		total += prev
-		if prev > maxName || total > maxPage {
-			s.fail()
-		}
+// copySlack is how many bytes copyShort may write behind what it copies.
+const copySlack = 16
+
+// copyShort copies n bytes of src, which may be longer, to the beginning of dst, which must be longer by copySlack. Short
+// ones go as two words, which saves a call for most names.
+func copyShort(dst, src []byte, n int) {
+	if n <= 16 && len(src) >= 16 {
+		x, y := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
+		binary.LittleEndian.PutUint64(dst, x)
+		binary.LittleEndian.PutUint64(dst[8:], y)
+		return
 	}
-	return total
+	copy(dst[:n], src)
+}
+
+// namesLength returns the sum of the names written out, from the pairs of lengths that describe them.
+func namesLength(lens []uint64) (total int, ok bool) {
+	prev := uint64(0)
+	for i := 0; i+1 < len(lens); i += 2 {
+		shared, fresh := lens[i], lens[i+1]
+		if shared > prev || fresh > maxName {
+			return 0, false
+		}
+		if prev = shared + fresh; prev > maxName {
+			return 0, false
+		}
+		total += int(prev)
+	}
+	return total, total <= maxPage
 }
 
 // atTop reports whether the first entry stands in the common directory itself: only there, if that is the top, may it
@@ -192,31 +271,41 @@ func (d *decoder) decodeAttrs(l *Leaf) int {
 	for s.more() {
 		a := attrs{typ: Type(s.u8()), mode: uint32(s.upTo(0o7777)), uid: uint32(s.upTo(1<<32 - 1)), gid: uint32(s.upTo(1<<32 - 1))}
 		a.user, a.group = d.intern(s.str(maxString)), d.intern(s.str(maxString))
-		if s.bad || a.typ < Dir || a.typ > BlockDevice || len(l.rows) >= len(l.entries) {
+		if s.bad || a.typ < Dir || a.typ > BlockDevice || len(l.rows) >= len(l.stats) || slices.Contains(l.rows, a) {
 			return colAttrs
 		}
 		l.rows = append(l.rows, a)
 	}
-	if len(l.rows) == 0 {
-		return colAttrs
-	}
 	s = d.cols.get(colAttr)
-	var r *attrs
 	if s.b == nil {
-		r = &l.rows[0]
-	}
-	limit := uint64(len(l.rows) - 1)
-	for i := range l.entries {
-		if s.b != nil {
-			r = &l.rows[s.upTo(limit)]
+		if len(l.rows) != 1 {
+			return colAttrs
 		}
-		e := &l.entries[i]
-		e.Type, e.Mode, e.UID, e.GID, e.User, e.Group = r.typ, r.mode, r.uid, r.gid, r.user, r.group
+		first := l.rows[0].stat(0)
+		for i := range l.stats {
+			l.stats[i] = first
+		}
+		return 0
 	}
-	if !s.done() {
+	used := uint64(0) // rows stand in the order of their first use
+	for i, v := range d.numbers(&s, len(l.stats)) {
+		if v >= uint64(len(l.rows)) || v > used {
+			return colAttr
+		}
+		if v == used {
+			used++
+		}
+		l.stats[i] = l.rows[v].stat(uint32(v))
+	}
+	if !s.done() || used != uint64(len(l.rows)) || used < 2 {
 		return colAttr
 	}
 	return 0
+}
+
+// stat returns a Stat with what the row says.
+func (a *attrs) stat(row uint32) Stat {
+	return Stat{Type: a.typ, Mode: a.mode, UID: a.uid, GID: a.gid, row: row}
 }
 
 func (d *decoder) decodeMtimes(l *Leaf) int {
@@ -224,63 +313,100 @@ func (d *decoder) decodeMtimes(l *Leaf) int {
 	if s.b == nil {
 		return 0
 	}
-	sec := int64(0)
-	for i := range l.entries {
-		sec += s.zz()
-		l.entries[i].ModTime.Sec = sec
+	sec, some := int64(0), false
+	for i, v := range d.numbers(&s, len(l.stats)) {
+		sec += unzigzag(v)
+		l.stats[i].ModTime.Sec = sec
+		some = some || sec != 0
 	}
-	for i := range l.entries {
-		l.entries[i].ModTime.Nsec = uint32(s.upTo(999_999_999))
+	for i, v := range d.numbers(&s, len(l.stats)) {
+		if v > 999_999_999 {
+			return colMtime
+		}
+		l.stats[i].ModTime.Nsec = uint32(v)
+		some = some || v != 0
 	}
-	if !s.done() {
+	if !s.done() || !some {
 		return colMtime
 	}
 	return 0
 }
 
 func (d *decoder) decodeTimes(l *Leaf) int {
-	if !decodeCodes(d.cols.get(colChange), l.entries, func(e *Entry) *Time { return &e.ChangeTime }) {
-		return colChange
+	n := len(l.stats)
+	if cap(d.times) < n {
+		d.times = make([]Time, maxItems)
 	}
-	if !decodeCodes(d.cols.get(colBirth), l.entries, func(e *Entry) *Time { return &e.BirthTime }) {
-		return colBirth
+	t := d.times[:n]
+	if s := d.cols.get(colChange); s.b != nil {
+		if !decodeCodes(s, l.stats, t) {
+			return colChange
+		}
+		for i := range t {
+			l.stats[i].ChangeTime = t[i]
+		}
+	}
+	l.birth = l.birth[:0]
+	if s := d.cols.get(colBirth); s.b != nil {
+		if !decodeCodes(s, l.stats, t) {
+			return colBirth
+		}
+		l.birth = append(l.birth, t...)
 	}
 	return 0
 }
 
-// decodeCodes reads a column of time codes into the field that at names.
-func decodeCodes(s scanner, entries []Entry, at func(*Entry) *Time) bool {
-	if s.b == nil {
-		return true
-	}
-	prev := entries[0].ModTime
-	for i := range entries {
-		e := &entries[i]
-		switch c := s.uv(); c {
+// decodeCodes reads a column of time codes into t.
+func decodeCodes(s scanner, stats []Stat, t []Time) bool {
+	prev, some := stats[0].ModTime, false
+	for i := range stats {
+		mtime := stats[i].ModTime
+		if s.i < len(s.b) && s.b[s.i] == timeSame && mtime != (Time{}) { // nearly always
+			s.i++
+			t[i], prev, some = mtime, mtime, true
+			continue
+		}
+		c := s.uv()
+		switch c {
 		case timeUnknown:
+			t[i] = Time{}
 			continue
 		case timeSame:
-			prev = e.ModTime
+			prev = mtime
 		case timePrevious:
-		case timeFull:
-			prev.Sec += s.zz()
-			prev.Nsec = uint32(s.upTo(999_999_999))
-		default:
-			d := unzigzag(c - timeDelta)
-			sec, nsec := d/1e9, int64(prev.Nsec)+d%1e9
-			if nsec < 0 {
-				sec, nsec = sec-1, nsec+1e9
-			} else if nsec >= 1e9 {
-				sec, nsec = sec+1, nsec-1e9
+			if prev == mtime {
+				return false // a writer has a shorter code
 			}
-			prev.Sec, prev.Nsec = prev.Sec+sec, uint32(nsec)
+		default:
+			old := prev
+			if c == timeFull {
+				prev.Sec += s.zz()
+				prev.Nsec = uint32(s.upTo(999_999_999))
+			} else {
+				prev = prev.plus(unzigzag(c - timeDelta))
+			}
+			near := prev.Sec-old.Sec >= -nearSeconds && prev.Sec-old.Sec < nearSeconds
+			if prev == old || prev == mtime || near == (c == timeFull) {
+				return false
+			}
 		}
 		if prev.IsZero() {
 			return false
 		}
-		*at(e) = prev
+		t[i], some = prev, true
 	}
-	return s.done()
+	return some && s.done()
+}
+
+// plus returns the time ns nanoseconds after t.
+func (t Time) plus(ns int64) Time {
+	sec, nsec := ns/1e9, int64(t.Nsec)+ns%1e9
+	if nsec < 0 {
+		sec, nsec = sec-1, nsec+1e9
+	} else if nsec >= 1e9 {
+		sec, nsec = sec+1, nsec-1e9
+	}
+	return Time{Sec: t.Sec + sec, Nsec: uint32(nsec)}
 }
 
 func (d *decoder) decodeInodes(l *Leaf) int {
@@ -288,12 +414,13 @@ func (d *decoder) decodeInodes(l *Leaf) int {
 	if s.b == nil {
 		return 0
 	}
-	inode := uint64(0)
-	for i := range l.entries {
-		inode += uint64(s.zz())
-		l.entries[i].Inode = inode
+	inode, some := uint64(0), uint64(0)
+	for i, v := range d.numbers(&s, len(l.stats)) {
+		inode += uint64(unzigzag(v))
+		l.stats[i].Inode = inode
+		some |= inode
 	}
-	if !s.done() {
+	if !s.done() || some == 0 {
 		return colInode
 	}
 	return 0
@@ -304,119 +431,100 @@ func (d *decoder) decodeFS(l *Leaf) int {
 	if s.b == nil {
 		return 0
 	}
-	m := s.upTo(uint64(len(l.entries)))
-	var table [maxItems]string
-	for i := range m {
-		table[i] = d.intern(s.str(maxString))
-		if table[i] == "" {
+	m := s.upTo(uint64(len(l.stats)))
+	d.fs = d.fs[:0]
+	for range m {
+		v := d.intern(s.str(maxString))
+		if v == "" || slices.Contains(d.fs, v) {
 			return colFS
 		}
+		d.fs = append(d.fs, v)
 	}
-	value, from := 0, 0
-	it := items{n: len(l.entries)}
+	value, from, used := 0, 0, 0
+	it := items{n: len(l.stats)}
 	for s.more() {
 		i := it.next(&s)
 		v := s.upTo(uint64(m))
-		if s.bad || v == value {
+		if s.bad || v == value || v > used+1 {
 			return colFS
 		}
+		used = max(used, v)
 		if value != 0 {
-			setFS(l.entries[from:i], table[value-1])
+			setFS(l.stats[from:i], d.fs[value-1])
 		}
 		value, from = v, i
 	}
 	if value != 0 {
-		setFS(l.entries[from:], table[value-1])
+		setFS(l.stats[from:], d.fs[value-1])
 	}
-	if !s.done() || m == 0 {
+	if !s.done() || m == 0 || used != m {
 		return colFS
 	}
 	return 0
 }
 
-func setFS(entries []Entry, fs string) {
-	for i := range entries {
-		entries[i].FS = fs
+func setFS(stats []Stat, fs string) {
+	for i := range stats {
+		stats[i].FS = fs
 	}
 }
 
+// decodeContent reads sizes and proves that the columns of the content fit together; fillContent makes the contents.
 func (d *decoder) decodeContent(l *Leaf) int {
-	size, kind, inline := d.cols.get(colSize), d.cols.get(colContent), d.cols.get(colInline)
-	if !d.decodeIDs(l) {
-		return colIDs
+	if col := d.decodeSizes(l); col != 0 {
+		return col
 	}
-	next, count := 0, len(l.ids)
-	for i := range l.entries {
-		e := &l.entries[i]
-		if e.Type != File {
-			continue
-		}
-		if size.b != nil {
-			e.Size = size.uv()
-			if e.Size > 1<<63-1 {
-				return colSize
+	l.codes, l.ids, l.inline = l.codes[:0], d.cols.col[colIDs], d.cols.col[colInline]
+	inline, ids := scanner{b: l.inline}, 0
+	if kind := d.cols.get(colContent); kind.b != nil {
+		some := 0
+		for i := range l.stats {
+			code := 0
+			if l.stats[i].Type == File {
+				code = kind.upTo(codeExtents + maxListLevel)
+			}
+			l.codes = append(l.codes, uint8(code))
+			some |= code
+			switch {
+			case code == codeInline:
+				if len(inline.str(maxInline)) == 0 {
+					return colInline
+				}
+			case code >= codeExtents:
+				ids++
+			case code > 0:
+				ids += code - codeDirect + 1
 			}
 		}
-		if kind.b == nil {
-			continue
-		}
-		c := &e.Content
-		n := c.decode(kind.upTo(codeExtents + maxListLevel))
-		if c.Kind == Inline {
-			if c.Inline = inline.str(maxInline); len(c.Inline) == 0 {
-				return colInline
-			}
-		}
-		if n > count-next {
-			return colIDs
-		}
-		if n > 0 {
-			c.IDs = l.ids[next : next+n : next+n]
-			next += n
+		if !kind.done() || some == 0 {
+			return colContent
 		}
 	}
-	switch {
-	case !size.done():
-		return colSize
-	case !kind.done():
-		return colContent
-	case !inline.done():
+	if !inline.done() {
 		return colInline
-	case next != count:
+	}
+	if ids*len(id.ID{}) != len(l.ids) {
 		return colIDs
 	}
 	return 0
 }
 
-// decodeIDs reads the column of ids.
-func (d *decoder) decodeIDs(l *Leaf) bool {
-	ids := d.cols.get(colIDs)
-	count := len(ids.b) / len(id.ID{})
-	if count > maxIDs*len(l.entries) || len(ids.b)%len(id.ID{}) != 0 {
-		return false
+func (d *decoder) decodeSizes(l *Leaf) int {
+	s := d.cols.get(colSize)
+	if s.b == nil {
+		return 0
 	}
-	if cap(l.ids) < count {
-		l.ids = make([]id.ID, count+count/4)
+	some := uint64(0)
+	for i := range l.stats {
+		if st := &l.stats[i]; st.Type == File {
+			st.Size = s.uv()
+			some |= st.Size
+		}
 	}
-	l.ids = l.ids[:count]
-	for i := range l.ids {
-		l.ids[i] = id.ID(ids.b[i*len(id.ID{}):])
+	if !s.done() || some == 0 || some > 1<<63-1 {
+		return colSize
 	}
-	return true
-}
-
-// decode sets kind and level by the code of the content column and returns the number of ids.
-func (c *Content) decode(code int) (ids int) {
-	switch {
-	case code == 0:
-	case code == codeInline:
-		c.Kind = Inline
-	case code < codeExtents:
-		c.Kind, ids = Direct, code-codeDirect+1
-	default:
-		c.Kind, c.Level, ids = Extents, uint8(code-codeExtents), 1
-	}
-	return ids
+	return 0
 }
 
 // decodeSpecials reads link targets and device numbers.
@@ -425,6 +533,7 @@ func (d *decoder) decodeSpecials(l *Leaf) int {
 	if t.b == nil && dev.b == nil {
 		return 0
 	}
+	targets, numbers := false, uint32(0)
 	for i := range l.entries {
 		e := &l.entries[i]
 		switch {
@@ -438,14 +547,16 @@ func (d *decoder) decodeSpecials(l *Leaf) int {
 			} else if n > 0 {
 				e.Target = t.bytes(n)
 			}
+			targets = targets || n > 0
 		case (e.Type == CharDevice || e.Type == BlockDevice) && dev.b != nil:
 			e.Major, e.Minor = uint32(dev.upTo(1<<32-1)), uint32(dev.upTo(1<<32-1))
+			numbers |= e.Major | e.Minor
 		}
 	}
-	if !t.done() {
+	if !t.done() || t.b != nil && !targets {
 		return colTarget
 	}
-	if !dev.done() {
+	if !dev.done() || dev.b != nil && numbers == 0 {
 		return colDevice
 	}
 	return 0

@@ -25,12 +25,13 @@ func (d *decoder) decodeXattrs(l *Leaf) int {
 	}
 	m := s.upTo(uint64(len(l.entries)))
 	l.xattrs, l.sets = l.xattrs[:0], l.sets[:0]
+	known := make(map[string]struct{}, m)
 	for range m {
 		k := s.upTo(maxXattrs)
 		if k == 0 || 3*k > len(s.b)-s.i { // an attribute takes three bytes at least
 			return colXattrs
 		}
-		from := len(l.xattrs)
+		from, at := len(l.xattrs), s.i
 		for range k {
 			l.xattrs = append(l.xattrs, decodeXattr(&s))
 		}
@@ -38,18 +39,23 @@ func (d *decoder) decodeXattrs(l *Leaf) int {
 		if s.bad || validateXattrs(set) != nil {
 			return colXattrs
 		}
+		known[string(s.b[at:s.i])] = struct{}{}
 		l.sets = append(l.sets, set)
 	}
-	it := items{n: len(l.entries)}
+	if len(known) != m { // one of them is there twice
+		return colXattrs
+	}
+	it, used := items{n: len(l.entries)}, uint64(0) // sets stand in the order of their first use
 	for s.more() {
 		i := it.next(&s)
 		v := s.uv()
-		if s.bad || v >= uint64(m) {
+		if s.bad || v >= uint64(m) || v > used {
 			return colXattrs
 		}
+		used = max(used, v+1)
 		l.entries[i].Xattrs = l.sets[v]
 	}
-	if !s.done() || !it.some {
+	if !s.done() || !it.some || used != uint64(m) {
 		return colXattrs
 	}
 	return 0
@@ -69,34 +75,15 @@ func decodeXattr(s *scanner) Xattr {
 	return x
 }
 
-// decodeMarks reads the sparse columns.
+// decodeMarks reads the other sparse columns. What a Stat has of them goes there, too.
 func (d *decoder) decodeMarks(l *Leaf) int {
 	for _, col := range [...]int{colToken, colLinks, colFlags, colMarks} {
 		s := d.cols.get(col)
 		it := items{n: len(l.entries)}
 		for s.more() {
-			e := &l.entries[it.next(&s)]
-			switch col {
-			case colToken:
-				if e.Token = s.str(maxToken); len(e.Token) == 0 {
-					return col
-				}
-			case colLinks:
-				e.Nlink = uint32(s.upTo(1<<32 - 1))
-				copy(e.Link[:], s.bytes(len(e.Link)))
-				if e.Nlink < 2 || e.Type == Dir {
-					return col
-				}
-			case colFlags:
-				e.FSFlags, e.ProjectID = uint32(s.upTo(1<<32-1)), uint32(s.upTo(1<<32-1))
-			case colMarks:
-				e.Flags, e.ErrClass = Flags(s.u8()), ErrClass(s.upTo(uint64(ErrTooLarge)))
-				if e.ErrClass != ErrNone {
-					e.ErrText = string(s.str(maxString))
-				}
-				if e.Flags > Implied|Stale|Torn|Partial {
-					return col
-				}
+			i := it.next(&s)
+			if !l.decodeMark(col, i, &s) {
+				return col
 			}
 		}
 		if !s.done() {
@@ -104,4 +91,30 @@ func (d *decoder) decodeMarks(l *Leaf) int {
 		}
 	}
 	return 0
+}
+
+// decodeMark reads one item of a sparse column, for entry i.
+func (l *Leaf) decodeMark(col, i int, s *scanner) bool {
+	e, st := &l.entries[i], &l.stats[i]
+	switch col {
+	case colToken:
+		e.Token = s.str(maxToken)
+		st.Token = e.Token
+		return len(e.Token) > 0
+	case colLinks:
+		e.Nlink = uint32(s.upTo(1<<32 - 1))
+		copy(e.Link[:], s.bytes(len(e.Link)))
+		st.Nlink = e.Nlink
+		return e.Nlink >= 2 && e.Type != Dir
+	case colFlags:
+		e.FSFlags, e.ProjectID = uint32(s.upTo(1<<32-1)), uint32(s.upTo(1<<32-1))
+		return e.FSFlags|e.ProjectID != 0
+	default:
+		e.Flags, e.ErrClass = Flags(s.u8()), ErrClass(s.upTo(uint64(ErrTooLarge)))
+		if e.ErrClass != ErrNone {
+			e.ErrText = string(s.str(maxString))
+		}
+		st.Flags, st.ErrClass = e.Flags, e.ErrClass
+		return e.Flags <= Implied|Stale|Torn|Partial && (e.Flags != 0 || e.ErrClass != ErrNone)
+	}
 }

@@ -1,6 +1,9 @@
 package tree
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // appendUv appends v as unsigned LEB128 in its shortest form.
 func appendUv(b []byte, v uint64) []byte {
@@ -37,8 +40,37 @@ func (s *scanner) uv() uint64 {
 	return s.uvLong()
 }
 
-// uvLong reads a varint of two bytes or more.
+// uvLong reads a varint of two bytes or more. Those of up to eight bytes are put together at once, if the page has
+// eight bytes from there on, be they the column's or not.
 func (s *scanner) uvLong() uint64 {
+	if i := s.i; i >= 0 && i <= len(s.b) && i+8 <= cap(s.b) {
+		if v, n := gather(binary.LittleEndian.Uint64(s.b[i : i+8])); n > 0 && i+n <= len(s.b) {
+			s.i = i + n
+			return v
+		}
+	}
+	return s.uvSlow()
+}
+
+// gather returns the varint of n bytes with which x begins, the lowest byte first; n is 0 if it does not end in x or is
+// not in its shortest form. The lowest byte without the mark ends the number, and the groups of seven bits move together.
+func gather(x uint64) (v uint64, n int) {
+	end := ^x & 0x8080808080808080
+	if end == 0 {
+		return 0, 0
+	}
+	last := bits.TrailingZeros64(end) &^ 7 // the last byte's place
+	if x>>last&0xff == 0 && last > 0 {
+		return 0, 0
+	}
+	x &= (end ^ (end - 1)) & 0x7f7f7f7f7f7f7f7f
+	x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
+	x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
+	return x&0x0fffffff | x>>4&^0x0fffffff, last/8 + 1
+}
+
+// uvSlow reads a varint byte by byte.
+func (s *scanner) uvSlow() uint64 {
 	b := s.b[min(s.i, len(s.b)):]
 	v := uint64(0)
 	for k := 0; k < len(b) && k < binary.MaxVarintLen64; k++ {
@@ -54,6 +86,35 @@ func (s *scanner) uvLong() uint64 {
 	}
 	s.fail()
 	return 0
+}
+
+// uvs fills dst with varints.
+func (s *scanner) uvs(dst []uint64) {
+	b, i := s.b, s.i
+	for k := range dst {
+		if i >= len(b) {
+			s.fail()
+			return
+		}
+		if b[i] < 0x80 {
+			dst[k] = uint64(b[i])
+			i++
+			continue
+		}
+		if i+8 <= cap(b) {
+			if v, n := gather(binary.LittleEndian.Uint64(b[i : i+8])); n > 0 && i+n <= len(b) {
+				dst[k] = v
+				i += n
+				continue
+			}
+		}
+		s.i = i
+		if dst[k] = s.uvSlow(); s.bad {
+			return
+		}
+		i = s.i
+	}
+	s.i = i
 }
 
 func (s *scanner) zz() int64 { return unzigzag(s.uv()) }

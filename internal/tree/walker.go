@@ -178,14 +178,10 @@ func (l *Leaf) setRef(r *Ref) {
 
 // agrees compares the leaf with its reference; first is the directory of its first entry.
 func (l *Leaf) agrees(first *path, base int) error {
-	var sum Totals
-	for i := range l.entries {
-		sum.addEntry(&l.entries[i])
-	}
 	switch {
-	case sum != l.ref.Totals:
+	case l.totals != l.ref.Totals:
 		return errs.New(errs.Corrupt, "totals differ from those in the reference")
-	case !bytes.Equal(first.buf, l.ref.First.Dir) || !bytes.Equal(l.entries[0].Name, l.ref.First.Name):
+	case !bytes.Equal(first.buf, l.ref.First.Dir) || !bytes.Equal(l.Name(0), l.ref.First.Name):
 		return errs.New(errs.Corrupt, "first key differs from that in the reference")
 	case len(l.ref.Dir)+1+l.longest > maxPath || base+l.deepest > maxDepth:
 		return errs.New(errs.Corrupt, "path beyond the limit")
@@ -215,7 +211,7 @@ func (f *frame) ref() Ref {
 // next moves behind the current page or entry.
 func (w *walker) next() {
 	if w.state == atEntry {
-		if w.i+1 < len(w.leaf.entries) {
+		if w.i+1 < w.leaf.Len() {
 			w.i++
 			if w.i == w.leaf.runs[w.run].end {
 				w.run++
@@ -224,7 +220,7 @@ func (w *walker) next() {
 			return
 		}
 		w.last.Dir = append(w.last.Dir[:0], w.dir.buf...)
-		w.last.Name = append(w.last.Name[:0], w.leaf.entries[w.i].Name...)
+		w.last.Name = append(w.last.Name[:0], w.leaf.Name(w.i)...)
 		w.lastSome = true
 		w.closeLeaf()
 	}
@@ -257,7 +253,7 @@ func (w *walker) end() *Key {
 // key returns the key of the entry, or the first key of the page, at which the walker stands.
 func (w *walker) key() Key {
 	if w.state == atEntry {
-		return Key{Dir: w.dir.buf, Name: w.leaf.entries[w.i].Name}
+		return Key{Dir: w.dir.buf, Name: w.leaf.Name(w.i)}
 	}
 	return w.node.First
 }
@@ -293,7 +289,7 @@ func (w *walker) seekOn(ctx context.Context, k Key) error {
 func (w *walker) skipTo(k Key) {
 	l := w.leaf
 	for w.state == atEntry && w.leaf == l {
-		if c := CompareDir(w.dir.buf, k.Dir); c > 0 || c == 0 && bytes.Compare(l.entries[w.i].Name, k.Name) >= 0 {
+		if c := CompareDir(w.dir.buf, k.Dir); c > 0 || c == 0 && bytes.Compare(l.Name(w.i), k.Name) >= 0 {
 			return
 		} else if c < 0 {
 			w.i = l.runs[w.run].end - 1 // the whole run is before k
