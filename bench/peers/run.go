@@ -178,6 +178,8 @@ func (r *runner) turn(ctx context.Context, op string, traced bool) error {
 }
 
 // measure runs one operation of one tool.
+//
+//nolint:gocyclo // one sequence of steps, each with its error
 func (r *runner) measure(ctx context.Context, c *contestant, op string, traced bool) (res result, err error) {
 	res = result{Tool: c.name, Op: op, Files: r.info.Files}
 	if op == first {

@@ -306,6 +306,8 @@ func (d *decoder) bytes(n uint64) []byte {
 func (d *decoder) string() []byte { return d.bytes(d.uvarint()) }
 
 // file decodes one file; its slices point into the record.
+//
+//nolint:gocyclo // a check of each field
 func (d *decoder) file() journalFile {
 	var f journalFile
 	e := &f.entry

@@ -174,6 +174,11 @@ func (c *checker) sessions(ctx context.Context) error {
 			c.add(path, errs.New(errs.NotFound, "it is gone, and %s names it", a.NamedBy))
 		}
 	}
+	return c.openSessions()
+}
+
+// openSessions notes what is not finished, which is no damage.
+func (c *checker) openSessions() error {
 	open := c.state.OpenSessions()
 	writing := slices.DeleteFunc(slices.Clone(open), func(o *session.Open) bool { return o.Record != nil && o.Record.Use == record.Read })
 	if len(writing) > 0 {

@@ -53,6 +53,7 @@ Without the password or key nobody can read it, and nobody can help: run
 	return cmd
 }
 
+//nolint:gocyclo // a list of refusals, then a case for each kind of encryption
 func (a *app) runInit(ctx context.Context, f initFlags, args []string) error {
 	if len(args) == 1 {
 		if a.global.repo != "" && a.root.PersistentFlags().Changed("repo") {

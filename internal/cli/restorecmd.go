@@ -148,15 +148,7 @@ type restoreLine struct {
 
 func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summary, took time.Duration) {
 	if a.out.json {
-		l := restoreLine{
-			Snapshot: snapshot, Target: f.target, DryRun: f.dryRun, Verified: f.verify, Files: sum.Files, Dirs: sum.Dirs,
-			Symlinks: sum.Symlinks, Others: sum.Others, Links: sum.Links, Bytes: sum.Bytes, Skipped: sum.Skipped, Stale: sum.Stale,
-			Failed: sum.Failed, Seconds: took.Seconds(), ExitCode: a.code, Losses: lossesJSON(sum.Losses),
-		}
-		for _, x := range sum.Failures {
-			l.Errors = append(l.Errors, errorJSON{pathJSON(shown(x.Path)), x.Err.Error()})
-		}
-		a.out.emit("summary", l)
+		a.restoreJSON(f, snapshot, sum, took)
 		return
 	}
 	for _, l := range sum.Losses {
@@ -172,13 +164,7 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s, %s, %s, %s to %s in %s\n", verb, plural(int(sum.Files), "file"), plural(int(sum.Dirs), "directory"),
 		plural(int(sum.Symlinks), "symlink"), plural(int(sum.Others), "other"), units.Bytes(sum.Bytes), printable([]byte(f.target)), units.Duration(took))
-	nothing := sum.Files+sum.Symlinks+sum.Others+sum.Skipped+sum.Failed == 0 && sum.Dirs <= 1
-	switch {
-	case nothing && sum.Dirs == 0 && f.strip > 0:
-		a.out.warn(fmt.Sprintf("nothing has more than %s to strip", plural(f.strip, "path component")), "a smaller --strip-components restores something")
-	case nothing && len(f.include)+len(f.iinclude) > 0:
-		a.out.warn("nothing in the snapshot matches --include", "patterns are of paths in the snapshot, as "+a.onRepo("nacre ls "+snapshot[:8])+" shows them")
-	}
+	a.warnOfNothing(f, snapshot, sum)
 	if sum.Skipped > 0 {
 		fmt.Fprintf(&b, "%s left as they were (--overwrite, --set-id and --devices say what is replaced or restored)\n", plural(int(sum.Skipped), "entry"))
 	}
@@ -192,6 +178,29 @@ func (a *app) restoreSummary(f *restoreFlags, snapshot string, sum *restore.Summ
 	if sum.Failed > 0 {
 		a.out.warn(plural(int(sum.Failed), "entry")+" could not be restored", a.restoreHint(sum))
 	}
+}
+
+// warnOfNothing tells why nothing was restored, if that is so.
+func (a *app) warnOfNothing(f *restoreFlags, snapshot string, sum *restore.Summary) {
+	nothing := sum.Files+sum.Symlinks+sum.Others+sum.Skipped+sum.Failed == 0 && sum.Dirs <= 1
+	switch {
+	case nothing && sum.Dirs == 0 && f.strip > 0:
+		a.out.warn(fmt.Sprintf("nothing has more than %s to strip", plural(f.strip, "path component")), "a smaller --strip-components restores something")
+	case nothing && len(f.include)+len(f.iinclude) > 0:
+		a.out.warn("nothing in the snapshot matches --include", "patterns are of paths in the snapshot, as "+a.onRepo("nacre ls "+snapshot[:8])+" shows them")
+	}
+}
+
+func (a *app) restoreJSON(f *restoreFlags, snapshot string, sum *restore.Summary, took time.Duration) {
+	l := restoreLine{
+		Snapshot: snapshot, Target: f.target, DryRun: f.dryRun, Verified: f.verify, Files: sum.Files, Dirs: sum.Dirs,
+		Symlinks: sum.Symlinks, Others: sum.Others, Links: sum.Links, Bytes: sum.Bytes, Skipped: sum.Skipped, Stale: sum.Stale,
+		Failed: sum.Failed, Seconds: took.Seconds(), ExitCode: a.code, Losses: lossesJSON(sum.Losses),
+	}
+	for _, x := range sum.Failures {
+		l.Errors = append(l.Errors, errorJSON{pathJSON(shown(x.Path)), x.Err.Error()})
+	}
+	a.out.emit("summary", l)
 }
 
 // restoreHint says what to do about entries that failed: what the first one says itself, else to look for damage if

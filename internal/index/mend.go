@@ -63,17 +63,7 @@ func (s *syncer) findGap() (gap, error) {
 		slices.SortFunc(g.packs, comparePacks)
 		return g, nil
 	}
-	whole := func(n id.Name) bool { return s.k.trusted[n] && s.present[n] }
-	err := s.k.state.Fates(func(f *session.Fate) error {
-		if !f.Committed() || len(f.Indexes) == 0 || slices.ContainsFunc(f.Indexes, func(n id.Name) bool { return !whole(n) }) {
-			return nil
-		}
-		for _, p := range f.Packs {
-			s.k.list(p).covered |= coveredObject
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.coverFates(); err != nil {
 		return g, err
 	}
 	for _, p := range s.untold {
@@ -94,6 +84,20 @@ func (s *syncer) findGap() (gap, error) {
 	}
 	slices.SortFunc(g.packs, comparePacks)
 	return g, nil
+}
+
+// coverFates notes that the packs of a fate whose index objects are all there are told of.
+func (s *syncer) coverFates() error {
+	lost := func(n id.Name) bool { return !s.k.trusted[n] || !s.present[n] }
+	return s.k.state.Fates(func(f *session.Fate) error {
+		if !f.Committed() || len(f.Indexes) == 0 || slices.ContainsFunc(f.Indexes, lost) {
+			return nil
+		}
+		for _, p := range f.Packs {
+			s.k.list(p).covered |= coveredObject
+		}
+		return nil
+	})
 }
 
 // Mend puts index objects for the packs of which none in the store tells any more, since some were lost or damaged, and

@@ -212,6 +212,7 @@ func (p *interior) readNames(s scanner) bool {
 	return s.done()
 }
 
+//nolint:gocyclo // one loop that refuses whatever is not the only way to write the sums
 func (p *interior) readTotals(c *columns) bool {
 	p.totals = append(p.totals[:0], make([]Totals, p.n)...)
 	e, b, l, m := c.get(colEntries), c.get(colBytes), c.get(colLinked), c.get(colMtime)

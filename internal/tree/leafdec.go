@@ -265,6 +265,7 @@ func namesLength(lens []uint64) (total int, ok bool) {
 // have the empty name.
 func (l *Leaf) atTop() bool { return l.runs[0].from == l.runs[0].to }
 
+//nolint:gocyclo // it refuses whatever is not the only way to write the rows
 func (d *decoder) decodeAttrs(l *Leaf) int {
 	s := d.cols.get(colAttrs)
 	l.rows = l.rows[:0]
@@ -357,6 +358,8 @@ func (d *decoder) decodeTimes(l *Leaf) int {
 }
 
 // decodeCodes reads a column of time codes into t.
+//
+//nolint:gocyclo // one loop that refuses whatever is not the only way to write the times
 func decodeCodes(s scanner, stats []Stat, t []Time) bool {
 	prev, some := stats[0].ModTime, false
 	for i := range stats {
@@ -528,6 +531,8 @@ func (d *decoder) decodeSizes(l *Leaf) int {
 }
 
 // decodeSpecials reads link targets and device numbers.
+//
+//nolint:gocyclo // it refuses whatever is not the only way to write them
 func (d *decoder) decodeSpecials(l *Leaf) int {
 	t, dev := d.cols.get(colTarget), d.cols.get(colDevice)
 	if t.b == nil && dev.b == nil {

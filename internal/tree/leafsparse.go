@@ -18,6 +18,7 @@ func (it *items) next(s *scanner) int {
 	return it.last
 }
 
+//nolint:gocyclo // it refuses whatever is not the only way to write the sets
 func (d *decoder) decodeXattrs(l *Leaf) int {
 	s := d.cols.get(colXattrs)
 	if s.b == nil {

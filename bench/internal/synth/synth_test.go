@@ -3,6 +3,7 @@ package synth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"testing"
 
@@ -56,7 +57,7 @@ func TestRetainedItemsOutliveTheListingAndReadTheSameInAnyPieces(t *testing.T) {
 		}
 		whole := make([]byte, 40)
 		n, err := f.ReadAt(whole, 0)
-		if n != s.Size || err != io.EOF {
+		if n != s.Size || !errors.Is(err, io.EOF) {
 			t.Errorf("read %d bytes, %v", n, err)
 		}
 		pieces, err := io.ReadAll(bySeven{io.NewSectionReader(f, 0, 30)})

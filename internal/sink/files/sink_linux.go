@@ -91,6 +91,8 @@ func (s *linux) Begin(ctx context.Context, dir []byte, e *tree.Entry) (sink.File
 }
 
 // Peek implements sink.Peeker.
+//
+//nolint:gocyclo // a list of cases, each with its answer
 func (s *linux) Peek(ctx context.Context, dir []byte, e *tree.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
