@@ -42,7 +42,10 @@ func TestRetainedItemsOutliveTheListingAndReadTheSameInAnyPieces(t *testing.T) {
 	t.Parallel()
 	s := &Source{Files: 2, Size: 30, Text: []byte("twelve bytes")}
 	var contents [][]byte
-	for it := range s.Entries(t.Context()) {
+	for it, err := range s.Entries(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if it.Entry.Type != tree.File {
 			continue
 		}
