@@ -9,7 +9,6 @@ import (
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 	"github.com/nacre-backup/nacre/internal/id"
-	"github.com/nacre-backup/nacre/internal/pack"
 	"github.com/nacre-backup/nacre/internal/segment"
 )
 
@@ -119,28 +118,32 @@ func (k *Worker) Flush(ctx context.Context) error {
 
 // seal compresses what b holds, takes its place in the open pack, seals it there, and empties b.
 func (k *Worker) seal(ctx context.Context, c crypt.Class, b *segment.Builder) error {
+	t := stopwatch{clock: k.w.repo.Clock()}
+	t.lap()
 	n := b.Compress()
-	p, t, err := k.w.reserve(ctx, c, n, len(b.Blobs()))
+	worked := t.lap()
+	p, ticket, err := k.w.reserve(ctx, c, n, len(b.Blobs()))
 	if err != nil {
 		return err
 	}
-	defer p.release()
-	if err := k.sealAt(t, b); err != nil {
-		err = fmt.Errorf("store segment %d of %s pack %d: %w", t.Segno(), c, p.n, err)
+	waited := t.lap()
+	sealed, err := b.Seal(ticket.Sealer(), ticket.Segno())
+	worked += t.lap()
+	if err == nil {
+		err = ticket.Put(sealed, b.Blobs())
+	}
+	if err != nil {
+		err = fmt.Errorf("store segment %d of %s pack %d: %w", ticket.Segno(), c, p.n, err)
 		k.w.fail(err) // before release, so that a pack that lacks the segment is never finished
+	}
+	p.release()
+	if err != nil {
 		return err
 	}
+	k.w.pressure.note(waited+t.lap(), worked)
 	k.compressed.Add(int64(n))
 	b.Reset()
 	return nil
-}
-
-func (k *Worker) sealAt(t pack.Ticket, b *segment.Builder) error {
-	sealed, err := b.Seal(t.Sealer(), t.Segno())
-	if err != nil {
-		return err
-	}
-	return t.Put(sealed, b.Blobs())
 }
 
 // close gives the coder back.

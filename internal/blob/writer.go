@@ -58,13 +58,7 @@ func NewWriter(ctx context.Context, r *repo.Repo, s *session.Session, x *index.I
 	w.stream = func(s store.Streamer) (store.Stream, error) { return s.Stream(ctx) }
 	one := make(chan struct{}, 1) // one task at a time: a pack in memory is 32 MiB
 	w.background = func(fn func(context.Context) error) {
-		select {
-		case one <- struct{}{}:
-			w.pressure.note(false)
-		default:
-			w.pressure.note(true)
-			one <- struct{}{} // ends within a second after ctx does: so does the task
-		}
+		one <- struct{}{} // ends within a second after ctx does: so does the task
 		w.tasks.Go(func() {
 			defer func() { <-one }()
 			if err := fn(ctx); err != nil {

@@ -122,9 +122,8 @@ If all of them are lost, the backup is lost: nobody can open it. Run
 const compressionText = `
 What the levels of compression mean
 
-  auto     fast; and default while the storage takes finished packs more slowly
-           than they are made, which is when most of the last eight had to wait
-           for the one before
+  auto     fast; and default while the storage is so slow that the backup waits
+           for it at least half as long as it compresses
   fast     zstd at its fastest
   default  zstd at its default: smaller and slower
   max      zstd at its best: smaller still, and slower by far
