@@ -130,7 +130,7 @@ func (r *run) place(ctx context.Context, o *op) error {
 		err = r.builder.Add(ctx, o.dir, e)
 	case addStale:
 		o.entry = *r.kept(ctx, o)
-		keepStale(e)
+		e.Flags |= tree.Stale
 		e.ErrClass = o.class
 		if o.err != nil {
 			e.ErrText = clip(o.err.Error())

@@ -87,7 +87,7 @@ func (j *journalReader) find(ctx context.Context, dir []byte, e *tree.Entry) *jo
 		}
 	}
 	f := &j.files[0]
-	if f.key.Compare(k) != 0 || f.entry.Size != e.Size || !sameStat(e, &f.entry) {
+	if f.key.Compare(k) != 0 || f.entry.Size != e.Size || !sameStat(e, f.entry.Stat()) {
 		return nil
 	}
 	last := e.ChangeTime

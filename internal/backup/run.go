@@ -180,7 +180,7 @@ func (r *run) begin(ctx context.Context) error {
 		}
 	}
 	r.sess, r.state, err = session.Begin(ctx, o.Repo, session.BeginOptions{
-		Pins: pins, Process: record.Process(process.Self()), Program: o.Program,
+		Pins: pins, Seen: st, Process: record.Process(process.Self()), Program: o.Program,
 	})
 	if err != nil {
 		return err

@@ -143,7 +143,7 @@ func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
 	}
 	if old.Ok() {
 		o.old = old.Retain()
-		o.resume = resumable(it.Entry, old.Entry()) && lastChange(it.Entry).Less(s.believed(it))
+		o.resume = resumable(it.Entry, old.Stat()) && lastChange(it.Entry).Less(s.believed(it))
 	}
 	if it.Entry.Type != tree.File {
 		return o
@@ -163,13 +163,13 @@ func (s *scanner) fresh(ctx context.Context, it *source.Item, old tree.Old) op {
 }
 
 // resumable says that old is the first part of the same file, as a checkpoint left it.
-func resumable(e, old *tree.Entry) bool {
+func resumable(e *tree.Entry, old *tree.Stat) bool {
 	return old.Flags&tree.Partial != 0 && old.Type == tree.File && e.Type == tree.File && old.Size > 0 &&
 		old.Size < e.Size && old.ErrClass == tree.ErrNone && sameStat(e, old)
 }
 
 // sameStat compares what tells that a file was not touched, but for its size.
-func sameStat(e, old *tree.Entry) bool {
+func sameStat(e *tree.Entry, old *tree.Stat) bool {
 	return e.ModTime == old.ModTime && e.ChangeTime == old.ChangeTime && e.Inode == old.Inode && e.FS == old.FS
 }
 
@@ -187,10 +187,7 @@ func (s *scanner) unchanged(it *source.Item, o tree.Old) bool {
 	if len(e.Token) > 0 || len(old.Token) > 0 {
 		return bytes.Equal(e.Token, old.Token)
 	}
-	if e.Type == tree.File && e.Size != old.Size {
-		return false
-	}
-	if e.ModTime != old.ModTime || e.ChangeTime != old.ChangeTime || e.Inode != old.Inode || e.FS != old.FS {
+	if e.Type == tree.File && e.Size != old.Size || !sameStat(e, old) {
 		return false
 	}
 	if e.Mode != old.Mode || e.UID != old.UID || e.GID != old.GID {
@@ -250,7 +247,7 @@ func (s *scanner) unread(it *source.Item, old tree.Old) op {
 	e := it.Entry
 	o := op{do: addBare, verdict: event.Failed, err: errors.New(e.ErrText), class: e.ErrClass}
 	o.entry = *e.Clone()
-	o.entry.Size, o.entry.Content = 0, tree.Content{}
+	nothingOf(&o.entry)
 	if old.Ok() {
 		o.do, o.old = addStale, old.Retain()
 	}

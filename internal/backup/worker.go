@@ -334,7 +334,7 @@ func (w *worker) readOnce(ctx context.Context, o *op) (changed bool, err error) 
 
 // settled compares a file with what it was before it was read, and sets the entry to what was read.
 func settled(o *op, after *tree.Entry, got int64) (changed bool) {
-	changed = got != int64(o.entry.Size) || after.Size != o.entry.Size || !sameStat(after, &o.entry)
+	changed = got != int64(o.entry.Size) || after.Size != o.entry.Size || !sameStat(after, o.entry.Stat())
 	o.entry.ModTime, o.entry.ChangeTime = after.ModTime, after.ChangeTime
 	o.entry.Size = uint64(got)
 	if changed {
@@ -477,53 +477,57 @@ func (r *run) lose(ctx context.Context, o *op, err error) {
 	if o.class == tree.ErrNone {
 		o.class = tree.ErrOther
 	}
-	o.entry.Content, o.entry.Size = tree.Content{}, 0
+	nothingOf(&o.entry)
 	if e := r.lastGood(ctx, o); e != nil {
 		o.entry = *e
-		keepStale(&o.entry)
+		o.entry.Flags |= tree.Stale
 	}
 	o.entry.ErrClass, o.entry.ErrText = o.class, clip(err.Error())
 	o.do = addBare
 }
 
-// keepStale marks an entry of the parent that takes the place of one that could not be read. One of which the parent
-// has no content either stays what it is: stale content is content.
-func keepStale(e *tree.Entry) {
-	if !e.NeverStored() {
-		e.Flags |= tree.Stale
+// nothingOf makes an entry one that could not be read: a file has no content, which is not all of it.
+func nothingOf(e *tree.Entry) {
+	e.Content, e.Size = tree.Content{}, 0
+	if e.Type == tree.File {
+		e.Flags |= tree.Partial
 	}
 }
 
-// lastGood returns what the parents have for an entry that could not be read: the part of a file that a checkpoint
-// has does not take the place of the whole that the last snapshot has.
+// lastGood returns what the parents have for an entry that could not be read, or nil. The part of a file that a
+// checkpoint has does not take the place of the whole that the last snapshot has.
 func (r *run) lastGood(ctx context.Context, o *op) *tree.Entry {
 	if !o.old.Ok() || o.old.Entry().Type != o.entry.Type {
 		return nil
 	}
-	old := o.old.Entry()
-	if old.Flags&tree.Partial == 0 {
+	if old := o.old.Entry(); old.Flags&tree.Partial == 0 {
 		return old.Clone()
 	}
-	if r.complete.IsZero() {
-		return nil
-	}
-	e, err := r.parents[len(r.parents)-1].Tree.Lookup(ctx, tree.JoinPath(nil, o.dir, o.entry.Name))
-	if err != nil || e.Type != o.entry.Type {
-		return nil
-	}
-	return e
+	return r.whole(ctx, o)
 }
 
 // kept returns what stays of an entry that the parents have and the source does not show: the whole of a file rather
 // than the part that a checkpoint has.
 func (r *run) kept(ctx context.Context, o *op) *tree.Entry {
 	old := o.old.Entry()
-	if old.Flags&tree.Partial == 0 || r.complete.IsZero() {
-		return old
+	if old.Flags&tree.Partial != 0 {
+		if e := r.whole(ctx, o); e != nil {
+			return e
+		}
 	}
+	return old
+}
+
+// whole returns what the last complete snapshot has of a file, of which the parents' entry at hand is a part; nil if it
+// has nothing of it either.
+func (r *run) whole(ctx context.Context, o *op) *tree.Entry {
+	if r.complete.IsZero() {
+		return nil
+	}
+	old := o.old.Entry()
 	e, err := r.parents[len(r.parents)-1].Tree.Lookup(ctx, tree.JoinPath(nil, o.dir, old.Name))
-	if err != nil || e.Type != old.Type {
-		return old
+	if err != nil || e.Type != old.Type || e.NeverStored() {
+		return nil
 	}
 	return e
 }

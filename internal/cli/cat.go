@@ -77,6 +77,10 @@ func (a *app) runCat(ctx context.Context, w *view.View, arg string) (int64, erro
 	if e.Type != tree.File {
 		return 0, errs.New(errs.Usage, "%s is a %s: it has no content", printable(shown(path)), typeNames[e.Type])
 	}
+	if e.NeverStored() {
+		return 0, errs.WithHint(errs.New(errs.NotFound, "%s: its content was never stored: %s", printable(shown(path)), oneLine(e.ErrText)),
+			"it could not be read when the snapshot was made; %s shows which others hold it", a.onRepo("nacre find"))
+	}
 	f, err := w.OpenFile(ctx, e)
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", printable(shown(path)), err)

@@ -81,9 +81,11 @@ func TestWhileAnErasOpeningDoesNotVerifyNothingIsWritten(t *testing.T) {
 		path := "era/ffffffff"
 		ms.Set(path, b)
 		before := len(ms.Names(""))
-		_, _, err := Begin(t.Context(), r, BeginOptions{Program: "test"})
-		if !errors.Is(err, errs.Corrupt) || errs.Hint(err) == "" {
-			t.Errorf("%s: %v", what, err)
+		for _, seen := range []*State{nil, listed(t, r)} {
+			_, _, err := Begin(t.Context(), r, BeginOptions{Program: "test", Seen: seen})
+			if !errors.Is(err, errs.Corrupt) || errs.Hint(err) == "" {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 		if after := len(ms.Names("")); after != before {
 			t.Errorf("%s: %d objects were written", what, after-before)
@@ -96,6 +98,9 @@ func TestWhileAnErasOpeningDoesNotVerifyNothingIsWritten(t *testing.T) {
 			t.Errorf("%s: unknown %+v", what, u)
 		}
 		ms.Lose(path)
+	}
+	if s, _, err := Begin(t.Context(), r, BeginOptions{Program: "test", Seen: listed(t, r)}); err != nil || s.rec.Era != 2 {
+		t.Errorf("with a listing: era %d, %v", s.rec.Era, err)
 	}
 	if s, _ := begin(t, r); s.rec.Era != 2 {
 		t.Errorf("then a session begins in era %d", s.rec.Era)

@@ -23,6 +23,7 @@ import (
 type BeginOptions struct {
 	Use     record.Use     // 0: record.Write
 	Pins    []id.Session   // snapshots to be used without looking their blobs up: the parents
+	Seen    *State         // the listing that the pins were chosen from, which tells the open era; nil: Begin looks
 	Process record.Process // the zero value: this process
 	Program string         // name and version of the program
 	Ops     Ops            // nil: the repository's store
@@ -98,9 +99,12 @@ func Begin(ctx context.Context, r *repo.Repo, o BeginOptions) (*Session, *State,
 		rec: record.Session{Writer: w.Writer(), Use: o.Use, Process: o.Process, Program: o.Program},
 	}
 	if o.Use != record.Read {
-		seen, err := firstEra(ctx, r, ops)
+		seen := o.Seen
+		if seen == nil {
+			seen, err = firstEra(ctx, r, ops)
+		}
 		if err == nil {
-			err = seen.shut
+			err = seen.shut // before anything is written
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("open a session: %w", err)

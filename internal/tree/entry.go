@@ -31,7 +31,7 @@ const (
 	Implied Flags = 1 << iota // an ancestor of a root: type, mode and owner only, its other children were not read
 	Stale                     // could not be read this time: content and metadata are the parent snapshot's
 	Torn                      // changed while it was read, several times: the content is of more than one moment
-	Partial                   // a checkpoint was taken while this file was being stored: its content stops early
+	Partial                   // the content stops early: a checkpoint was taken while it was stored, or, with an error, nothing of it could be read
 )
 
 // ErrClass is the class of the error that an entry met. The numbers stand in the format.

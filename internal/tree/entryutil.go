@@ -263,8 +263,8 @@ func (k Key) Clone() Key { return Key{Dir: bytes.Clone(k.Dir), Name: bytes.Clone
 // only '/' sorts before it.
 func EndOf(dir []byte) Key { return Key{Dir: append(bytes.Clone(dir), 0)} }
 
-// NeverStored reports whether the content of a file could not be read, and no snapshot before had it: nothing tells such
-// a file from an empty one but its error. An empty file of which an attribute could not be read looks the same.
+// NeverStored reports whether the content of a file could not be read, and no snapshot before had it. Such a file must not
+// pass for an empty one.
 func (e *Entry) NeverStored() bool {
-	return e.Type == File && e.Content.Kind == Empty && e.ErrClass != ErrNone && e.ErrClass != ErrChanged && e.Flags&(Stale|Torn|Partial) == 0
+	return e.Type == File && e.Flags&Partial != 0 && e.ErrClass != ErrNone && e.Content.Kind == Empty
 }

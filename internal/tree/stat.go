@@ -20,6 +20,14 @@ type Stat struct {
 	Token      []byte
 }
 
+// Stat returns what of an entry tells whether it changed.
+func (e *Entry) Stat() *Stat {
+	return &Stat{
+		Type: e.Type, Flags: e.Flags, ErrClass: e.ErrClass, Mode: e.Mode, UID: e.UID, GID: e.GID, Nlink: e.Nlink,
+		ModTime: e.ModTime, ChangeTime: e.ChangeTime, Size: e.Size, Inode: e.Inode, FS: e.FS, Token: e.Token,
+	}
+}
+
 // fill makes the entries from the columns that every leaf has. What stands in the other columns is in place before, see
 // decoder.leaf.
 func (l *Leaf) fill() {

@@ -137,3 +137,23 @@ func TestVarintsOfEveryLengthAreReadAtEveryPlace(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAFileOfWhichNothingWasReadWasNeverStored(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		entry Entry
+		want  bool
+	}{
+		"never read":                            {Entry{Type: File, Flags: Partial, ErrClass: ErrAccess}, true},
+		"never read, seen again as it was":      {Entry{Type: File, Flags: Partial | Stale, ErrClass: ErrAccess}, true},
+		"empty":                                 {Entry{Type: File}, false},
+		"empty, an attribute could not be read": {Entry{Type: File, ErrClass: ErrAccess}, false},
+		"begun when a checkpoint came":          {Entry{Type: File, Flags: Partial}, false},
+		"kept of an earlier snapshot":           {Entry{Type: File, Flags: Stale, ErrClass: ErrAccess, Size: 1, Content: Content{Kind: Inline, Inline: []byte("x")}}, false},
+		"a directory":                           {Entry{Type: Dir, Flags: Partial, ErrClass: ErrAccess}, false},
+	} {
+		if got := c.entry.NeverStored(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -544,6 +544,9 @@ def restore(repo, snapshot, target):
 
 def make(repo, domain, e, path):
     """Makes what is no directory, and says whether it did."""
+    marks, error = e["marks"]
+    if e["type"] == FILE and marks & 8 and error and e["content"] == (b"", [], None):
+        return False  # it could not be read: it is no empty file
     if e["type"] == FILE:
         write_file(repo, domain, e, path)
     elif e["type"] == SYMLINK:
