@@ -39,16 +39,26 @@ func (f *ageFlags) given() bool { return len(f.recipients)+len(f.files) > 0 }
 
 // recipients reads what the flags name.
 func (a *app) recipients(f *ageFlags) (repo.Credential, error) {
-	var files [][]byte
+	var c repo.Credential
+	for _, text := range f.recipients {
+		one, err := crypt.AgeRecipient(text)
+		if err != nil {
+			return c, err
+		}
+		c.Recipients = append(c.Recipients, one)
+	}
 	for _, path := range f.files {
 		b, err := secret.FromFile(path, a.p.Stdin)
 		if err != nil {
-			return repo.Credential{}, err
+			return c, err
 		}
-		files = append(files, b)
+		list, err := crypt.AgeRecipients(b)
+		if err != nil {
+			return c, fmt.Errorf("read age recipients from %s: %w", path, err)
+		}
+		c.Recipients = append(c.Recipients, list...)
 	}
-	list, err := crypt.AgeRecipients(f.recipients, files)
-	return repo.Credential{Recipients: list}, err
+	return c, nil
 }
 
 // keyAddFlags say what a new slot opens with.

@@ -2,6 +2,7 @@ package crypt
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 
 	"filippo.io/age"
@@ -23,41 +24,43 @@ func AgeIdentities(file []byte) ([]age.Identity, error) {
 		"an identity begins with AGE-SECRET-KEY-, as age-keygen writes it; plugins and SSH keys are not known")
 }
 
-// AgeRecipients reads recipients of age, and files of them with one on each line, "#" beginning a comment. Recipients
-// of a post-quantum kind and others do not go into one slot: age refuses that.
-func AgeRecipients(recipients []string, files [][]byte) ([]age.Recipient, error) {
-	var list []age.Recipient
-	for _, r := range recipients {
-		one, err := age.ParseRecipients(strings.NewReader(strings.TrimSpace(r)))
-		if err != nil || len(one) != 1 || strings.ContainsAny(r, "\n\r") {
-			return nil, unknownRecipient(r)
-		}
-		list = append(list, one...)
+// AgeRecipient reads a recipient of age.
+func AgeRecipient(text string) (age.Recipient, error) {
+	list, err := age.ParseRecipients(strings.NewReader(strings.TrimSpace(text)))
+	if err != nil || len(list) != 1 || strings.ContainsAny(text, "\n\r") {
+		return nil, unknownRecipient(text)
 	}
-	for _, f := range files {
-		for line := range strings.Lines(string(f)) {
-			line = strings.TrimSpace(line)
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			one, err := age.ParseRecipients(strings.NewReader(line))
-			if err != nil {
-				return nil, unknownRecipient(line)
-			}
-			list = append(list, one...)
+	return list[0], nil
+}
+
+// AgeRecipients reads a file of recipients of age: one on each line, "#" begins a comment. Recipients of a post-quantum
+// kind and others do not go into one slot: age refuses that.
+func AgeRecipients(file []byte) (list []age.Recipient, err error) {
+	n := 0
+	for line := range strings.Lines(string(file)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
 		}
+		one, err := AgeRecipient(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		list = append(list, one)
 	}
 	if len(list) == 0 {
-		return nil, errs.New(errs.Usage, "there is no age recipient")
+		return nil, errs.WithHint(errs.New(errs.Usage, "there is no age recipient in it"), hintRecipient)
 	}
 	return list, nil
 }
 
+const hintRecipient = "a recipient begins with age1, as age-keygen -y prints it; plugins and SSH keys are not known"
+
 // unknownRecipient shows the text only where it cannot be an identity: those are secret.
 func unknownRecipient(text string) error {
-	const hint = "a recipient begins with age1, as age-keygen -y prints it; plugins and SSH keys are not known"
 	if !strings.HasPrefix(text, "age1") || strings.Contains(strings.ToUpper(text), "SECRET") {
-		return errs.WithHint(errs.New(errs.Usage, "an age recipient is not understood"), hint)
+		return errs.WithHint(errs.New(errs.Usage, "an age recipient is not understood"), hintRecipient)
 	}
-	return errs.WithHint(errs.New(errs.Usage, "age recipient %q: not understood", text), hint)
+	return errs.WithHint(errs.New(errs.Usage, "age recipient %q: not understood", text), hintRecipient)
 }

@@ -4,68 +4,61 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/errs"
 )
 
-// SlotsFor lists the key slots that the credential opens. Each password slot costs what Argon2id costs.
-func (r *Repo) SlotsFor(ctx context.Context, c Credential) ([]SlotInfo, error) {
-	u, err := c.unlock()
-	if err != nil {
-		return nil, err
-	}
-	files, err := r.readSlots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []SlotInfo
-	for _, f := range files {
-		if !fits(&c, f.slot.Kind) {
-			continue
-		}
-		if _, err := f.slot.Open(u); err == nil {
-			out = append(out, info(f.slot))
-		} else if !errors.Is(err, errs.WrongKey) {
-			r.warn("the key slot %s does not open: %w", f.path, err)
-		}
-	}
-	return out, nil
-}
-
-// ReplacePassword adds a slot for a new password and takes away every slot that the old one opens, so that the old one
-// opens the repository no more. Cut off between, both open it.
+// ReplacePassword puts a key slot for a new password in the place of every slot that the old one opens, in one change of
+// the key-encryption key: at any crash one of the two opens the repository. No label keeps the old slot's. Each password
+// slot costs what its Argon2id costs.
 func (r *Repo) ReplacePassword(ctx context.Context, old, password []byte, label string, cost crypt.Argon2) (SlotInfo, error) {
 	if bytes.Equal(old, password) {
 		return SlotInfo{}, errs.New(errs.Usage, "the new password is the old one")
 	}
-	stale, err := r.SlotsFor(ctx, Credential{Password: old})
-	if err != nil {
-		return SlotInfo{}, err
-	}
-	if len(stale) == 0 {
-		return SlotInfo{}, errs.New(errs.WrongKey, "the old password opens no key slot")
-	}
-	if label == "" {
-		label = stale[0].Label
-	}
-	if _, err := r.AddSlot(ctx, Credential{Password: password}, label, cost); err != nil {
-		return SlotInfo{}, err
-	}
-	for len(stale) > 0 { // the ids of those that stay change with each that goes
-		if err := r.RemoveSlot(ctx, stale[0].ID); err != nil {
-			return SlotInfo{}, err
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	var made *crypt.Slot
+	err := r.rekey(ctx, func(slots []*crypt.Slot, k crypt.KEK) ([]*crypt.Slot, error) {
+		stale, err := r.opened(slots, Credential{Password: old})
+		if err != nil {
+			return nil, err
 		}
-		if stale, err = r.SlotsFor(ctx, Credential{Password: old}); err != nil {
-			return SlotInfo{}, err
+		if len(stale) == 0 {
+			return nil, errs.New(errs.WrongKey, "the old password opens no key slot")
+		}
+		if label == "" {
+			label = stale[0].Label
+		}
+		if made, err = r.newSlot(&Credential{Password: password}, label, cost, k); err != nil {
+			return nil, err
+		}
+		kept, err := r.rewrap(slots, k, func(s *crypt.Slot) bool { return !slices.Contains(stale, s) })
+		return append(kept, made), err
+	})
+	if err != nil {
+		return SlotInfo{}, fmt.Errorf("change the password: %w", err)
+	}
+	return info(made), nil
+}
+
+// opened returns the slots that a credential opens.
+func (r *Repo) opened(slots []*crypt.Slot, c Credential) (out []*crypt.Slot, err error) {
+	u, err := c.unlock()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range slots {
+		if !fits(&c, s.Kind) {
+			continue
+		}
+		if _, err := s.Open(u); err == nil {
+			out = append(out, s)
+		} else if !errors.Is(err, errs.WrongKey) {
+			r.warn("the key slot %s does not open: %w", s.Path(), err)
 		}
 	}
-	made, err := r.SlotsFor(ctx, Credential{Password: password})
-	if err != nil {
-		return SlotInfo{}, err
-	}
-	if len(made) == 0 {
-		return SlotInfo{}, errs.New(errs.Temporary, "another client changed the key slots at the same time")
-	}
-	return made[0], nil
+	return out, nil
 }
