@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nacre-backup/nacre/bench/internal/corpus"
+	"github.com/nacre-backup/nacre/bench/internal/disk"
 	"github.com/nacre-backup/nacre/bench/internal/proc"
 )
 
@@ -265,16 +266,8 @@ func (r *runner) stored(c *contestant) (n int64, err error) {
 		return 0, err
 	}
 	for _, path := range all {
-		err = errors.Join(err, filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			st, err := d.Info()
-			if err == nil {
-				n += st.Size()
-			}
-			return err
-		}))
+		used, uerr := disk.Used(path)
+		n, err = n+used, errors.Join(err, uerr)
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
+	"github.com/nacre-backup/nacre/bench/internal/disk"
 	"github.com/nacre-backup/nacre/internal/crypt"
 	"github.com/nacre-backup/nacre/internal/id"
 	"github.com/nacre-backup/nacre/internal/index"
@@ -74,7 +75,7 @@ func runBlobs(ctx context.Context, n int, dir string) (_ []phase, err error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := used(cache)
+	size, err := disk.Used(cache)
 	if err != nil {
 		return nil, err
 	}

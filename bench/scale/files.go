@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"path/filepath"
 
+	"github.com/nacre-backup/nacre/bench/internal/disk"
 	"github.com/nacre-backup/nacre/bench/internal/synth"
 	"github.com/nacre-backup/nacre/internal/backup"
 	"github.com/nacre-backup/nacre/internal/crypt"
@@ -46,7 +45,7 @@ func runFiles(ctx context.Context, n int, dir string) ([]phase, error) {
 	if err := m.measure("first backup", n, run); err != nil {
 		return nil, err
 	}
-	size, err := used(store)
+	size, err := disk.Used(store)
 	if err != nil {
 		return nil, err
 	}
@@ -97,22 +96,4 @@ func readTree(ctx context.Context, r *repo.Repo, cache string) error {
 			return v.Close()
 		}
 	}
-}
-
-// used adds up the files below dir, which need not be there.
-func used(dir string) (n int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		st, err := d.Info()
-		if err == nil {
-			n += st.Size()
-		}
-		return err
-	})
-	return n, err
 }

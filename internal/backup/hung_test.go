@@ -53,6 +53,18 @@ var hangs = map[string]struct{ path, call string }{
 	"reading a hard link that does not fit its group": {"y/other", "read"},
 }
 
+// eachHang runs a test for each of the hangs, with a source that does.
+func eachHang(t *testing.T, fn func(t *testing.T, b *bench, h *hung)) {
+	t.Parallel()
+	for name, c := range hangs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := hungBench(t, clock.System{})
+			fn(t, b, b.hang(c.path, c.call))
+		})
+	}
+}
+
 func hungBench(t *testing.T, c clock.Clock) *bench {
 	b := newBenchWith(t, c)
 	for i := range 600 {
@@ -71,53 +83,41 @@ func hungBench(t *testing.T, c clock.Clock) *bench {
 
 // A file system that hangs, or gives a byte a minute, keeps neither an interruption nor a checkpoint waiting.
 func TestInterruptionDoesNotWaitForTheSource(t *testing.T) {
-	t.Parallel()
-	for name, c := range hangs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := hungBench(t, clock.System{})
-			h := b.hang(c.path, c.call)
-			stop := make(chan struct{})
-			o := b.options()
-			o.Interrupt, o.Counters = stop, &event.Counters{}
-			go func() {
-				for <-h.entered; o.Counters.Entries.Load() < 256; { // there is something to make a checkpoint of
-					time.Sleep(time.Millisecond)
-				}
-				close(stop)
-			}()
-			sum, err := Run(context.Background(), o) // the call is let go only after it has returned
-			if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-				t.Fatalf("the run gave %+v, %v", sum, err)
+	eachHang(t, func(t *testing.T, b *bench, h *hung) {
+		stop := make(chan struct{})
+		o := b.options()
+		o.Interrupt, o.Counters = stop, &event.Counters{}
+		go func() {
+			for <-h.entered; o.Counters.Entries.Load() < 256; { // there is something to make a checkpoint of
+				time.Sleep(time.Millisecond)
 			}
-			h.letGo()
-			b.allEnded()
-			if sum := b.backup(); sum.ResumedFrom.IsZero() {
-				t.Error("the next run did not resume")
-			}
-			b.same()
-		})
-	}
+			close(stop)
+		}()
+		sum, err := Run(context.Background(), o) // the call is let go only after it has returned
+		if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
+			t.Fatalf("the run gave %+v, %v", sum, err)
+		}
+		h.letGo()
+		b.allEnded()
+		if sum := b.backup(); sum.ResumedFrom.IsZero() {
+			t.Error("the next run did not resume")
+		}
+		b.same()
+	})
 }
 
 func TestCancelledRunDoesNotWaitForTheSource(t *testing.T) {
-	t.Parallel()
-	for name, c := range hangs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := hungBench(t, clock.System{})
-			h := b.hang(c.path, c.call)
-			ctx, cancel := context.WithCancel(context.Background())
-			go func() { <-h.entered; cancel() }()
-			if _, err := Run(ctx, b.options()); !errors.Is(err, context.Canceled) {
-				t.Fatalf("the run gave %v", err)
-			}
-			h.letGo()
-			b.allEnded()
-			b.backup()
-			b.same()
-		})
-	}
+	eachHang(t, func(t *testing.T, b *bench, h *hung) {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { <-h.entered; cancel() }()
+		if _, err := Run(ctx, b.options()); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the run gave %v", err)
+		}
+		h.letGo()
+		b.allEnded()
+		b.backup()
+		b.same()
+	})
 }
 
 func TestCheckpointDoesNotWaitForTheSource(t *testing.T) {

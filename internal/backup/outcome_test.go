@@ -10,7 +10,6 @@ import (
 
 	"github.com/nacre-backup/nacre/internal/clock"
 	"github.com/nacre-backup/nacre/internal/errs"
-	"github.com/nacre-backup/nacre/internal/event"
 	"github.com/nacre-backup/nacre/internal/session"
 	"github.com/nacre-backup/nacre/internal/store/fault"
 	"github.com/nacre-backup/nacre/internal/store/mem"
@@ -90,21 +89,7 @@ func TestCheckpointWhoseAnswerWasLostIsNamed(t *testing.T) {
 		t.Parallel()
 		b, f := faultyBench(t)
 		loseAnswers(f, true)
-		stop := make(chan struct{})
-		o := b.options()
-		o.Interrupt, o.Verbose = stop, true
-		placed := 0
-		o.Events = func(e event.Event) {
-			if _, ok := e.(event.Entry); ok {
-				if placed++; placed == 300 {
-					close(stop)
-				}
-			}
-		}
-		sum, err := Run(context.Background(), o)
-		if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-			t.Fatalf("the run gave %+v, %v", sum, err)
-		}
+		sum := b.interruptAfter(300)
 		b.allEnded()
 		if next := b.backup(); next.ResumedFrom != sum.Snapshot {
 			t.Errorf("resumed from %s, want %s", next.ResumedFrom, sum.Snapshot)

@@ -583,17 +583,7 @@ func bigFileGoesOn(t *testing.T, at, most int64) {
 	b.src.write("a", []byte("before"))
 	b.src.write("big", noise(9, 6*testBig))
 	b.src.write("c", []byte("behind"))
-	stop := make(chan struct{})
-	o := b.options()
-	o.Interrupt = stop
-	o.Counters = &event.Counters{}
-	counters := o.Counters
-	o.Open = func(context.Context) (source.Source, error) {
-		return &watched{memSource: b.src, at: at, fn: func() { close(stop) }, counters: counters}, nil
-	}
-	if _, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) {
-		t.Fatal(err)
-	}
+	b.interruptAt(at)
 	sum := b.backup()
 	b.same()
 	if sum.ResumedFrom.IsZero() || b.src.bytes.Load() > most {
@@ -608,17 +598,7 @@ func TestPartOfAFileDoesNotTakeThePlaceOfTheWholeThatCannotBeSeen(t *testing.T) 
 	b.backup()
 	whole := b.src.nodes["d/big"].content
 	b.src.write("d/big", noise(10, 6*testBig))
-	stop := make(chan struct{})
-	o := b.options()
-	o.Interrupt = stop
-	o.Counters = &event.Counters{}
-	counters := o.Counters
-	o.Open = func(context.Context) (source.Source, error) {
-		return &watched{memSource: b.src, at: 3 * testBig, fn: func() { close(stop) }, counters: counters}, nil
-	}
-	if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-		t.Fatal(err)
-	}
+	b.interruptAt(3 * testBig)
 	b.src.nodes["d"].list = syscall.EACCES
 	if sum := b.backup(); sum.ResumedFrom.IsZero() {
 		t.Fatal("not resumed from the checkpoint")
@@ -627,6 +607,45 @@ func TestPartOfAFileDoesNotTakeThePlaceOfTheWholeThatCannotBeSeen(t *testing.T) 
 	if f.entry == nil || f.entry.Flags&tree.Stale == 0 || f.entry.Flags&tree.Partial != 0 || !bytes.Equal(f.content, whole) {
 		t.Errorf("the last good copy was lost: %+v", f.entry)
 	}
+}
+
+// interruptAt runs a backup that is interrupted when it has read more than so many bytes, and makes a checkpoint.
+func (b *bench) interruptAt(bytes int64) *Summary {
+	b.t.Helper()
+	return b.interrupted(func(o *Options, stop func()) {
+		o.Counters = &event.Counters{}
+		o.Open = func(context.Context) (source.Source, error) {
+			return &watched{memSource: b.src, at: bytes, fn: stop, counters: o.Counters}, nil
+		}
+	})
+}
+
+// interruptAfter runs a backup that is interrupted when so many entries are in the tree, and makes a checkpoint.
+func (b *bench) interruptAfter(entries int) *Summary {
+	b.t.Helper()
+	return b.interrupted(func(o *Options, stop func()) {
+		o.Verbose = true
+		o.Events = func(e event.Event) {
+			if _, ok := e.(event.Entry); ok {
+				if entries--; entries == 0 {
+					stop()
+				}
+			}
+		}
+	})
+}
+
+func (b *bench) interrupted(when func(o *Options, stop func())) *Summary {
+	b.t.Helper()
+	c := make(chan struct{})
+	o := b.options()
+	o.Interrupt = c
+	when(&o, func() { close(c) })
+	sum, err := Run(context.Background(), o)
+	if !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
+		b.t.Fatalf("the run gave %+v, %v", sum, err)
+	}
+	return sum
 }
 
 // watched calls fn when more than at bytes were read.
@@ -786,15 +805,7 @@ func TestSecondReadingOfABigFileGoesOnWhereACheckpointLeftIt(t *testing.T) {
 	b := newBench(t)
 	n := b.src.write("big", noise(1, 4*testBig))
 	n.change = 1
-	stop := make(chan struct{})
-	o := b.options()
-	o.Interrupt, o.Counters = stop, &event.Counters{}
-	o.Open = func(context.Context) (source.Source, error) {
-		return &watched{memSource: b.src, at: 7 * testBig, fn: func() { close(stop) }, counters: o.Counters}, nil
-	}
-	if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-		t.Fatal(err)
-	}
+	b.interruptAt(7 * testBig)
 	b.backup()
 	b.same()
 	if again := b.src.bytes.Load(); again >= 3*testBig {

@@ -1,15 +1,11 @@
 package backup
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nacre-backup/nacre/internal/clock"
-	"github.com/nacre-backup/nacre/internal/event"
-	"github.com/nacre-backup/nacre/internal/source"
 	"github.com/nacre-backup/nacre/internal/tree"
 )
 
@@ -35,15 +31,7 @@ func TestPartOfAFileThatChangedJustBeforeTheRunIsReadAgain(t *testing.T) {
 			b := newBenchWith(t, clk)
 			n := b.src.write("big", noise(9, 6*testBig))
 			n.entry.ChangeTime = tree.Time{Sec: c.changed}
-			stop := make(chan struct{})
-			o := b.options()
-			o.Interrupt, o.Counters = stop, &event.Counters{}
-			o.Open = func(context.Context) (source.Source, error) {
-				return &watched{memSource: b.src, at: 3 * testBig, fn: func() { close(stop) }, counters: o.Counters}, nil
-			}
-			if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-				t.Fatal(err)
-			}
+			b.interruptAt(3 * testBig)
 			clk.sec += 100
 			if !c.resumed {
 				n.content = append([]byte(nil), n.content...)
@@ -73,20 +61,7 @@ func TestMovedFileThatChangedJustBeforeTheLastSnapshotIsReadAgain(t *testing.T) 
 		b.src.write(fmt.Sprintf("z/f%03d", i), noise(uint64(i), 3000))
 	}
 	clk.sec += 100
-	stop := make(chan struct{})
-	o := b.options()
-	o.Interrupt, o.Verbose = stop, true
-	placed := 0
-	o.Events = func(e event.Event) {
-		if _, ok := e.(event.Entry); ok {
-			if placed++; placed == 300 {
-				close(stop)
-			}
-		}
-	}
-	if sum, err := Run(context.Background(), o); !errors.Is(err, ErrInterrupted) || !sum.Checkpoint {
-		t.Fatal(err)
-	}
+	b.interruptAfter(300)
 	b.src.rename("d", "b")
 	clk.sec += 100
 	if sum := b.backup(); sum.ResumedFrom.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/nacre-backup/nacre/internal/id"
@@ -85,7 +86,11 @@ func TestAHostileSnapshotWritesNothingOutsideAndNothingWrong(t *testing.T) {
 				continue
 			}
 			got := listing(t, target)
-			for _, fine := range []string{"...", "..x", "plain", "evil", "up", "attr"} {
+			fine := []string{"..x", "plain", "evil", "up", "attr"}
+			if runtime.GOOS != "windows" { // which takes it for another name
+				fine = append(fine, "...")
+			}
+			for _, fine := range fine {
 				if _, ok := got[fine]; !ok {
 					t.Errorf("rule %d: %s was not restored", rule, fine)
 				}
